@@ -38,7 +38,7 @@ lint: setup ## Check style, types and the import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 format: setup ## Rewrite the code in the house style
 	@$(BIN)/ruff check --fix .
