@@ -1,0 +1,90 @@
+"""The bus: who publishes doesn't know who listens, and can't be hurt by them.
+
+Overview: `publish` stages an event in the outbox, in the publisher's transaction, once for each durable consumer.
+After the commit live subscribers are called in this process and the consumers' workers are woken.
+
+Guarantees:
+- An event and the change that it reports commit together or not at all.
+- Live: in commit order on one connection, best effort, only in this process.
+- Durable: at least one successful run of each consumer for each event, on any instance; the consumer's effects and
+  the event's completion commit together, so the effects happen exactly once. No order is promised.
+- A failing handler affects neither the publisher nor other handlers.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
+
+import structlog
+
+from bus import outbox
+from bus.consumer import Consumer, Handler
+from bus.events import Event, event_name
+from kernel.database import Database, Transaction
+
+log = structlog.get_logger(__name__)
+
+E = TypeVar("E", bound=Event)
+LiveHandler: TypeAlias = Callable[[E], None]
+
+
+class Bus:
+    """Routes events. Subscribe everything first, then `start`; `stop` ends the consumers."""
+
+    def __init__(self) -> None:
+        self._live: dict[type[Event], list[LiveHandler[Any]]] = defaultdict(list)
+        self._consumers: dict[str, Consumer] = {}
+        self._consumers_of: dict[type[Event], list[Consumer]] = defaultdict(list)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def on(self, kind: type[E], handler: LiveHandler[E]) -> None:
+        """Call `handler` in this process right after each commit of such an event. It must not block."""
+        self._live[kind].append(handler)
+
+    def consume(self, consumer: str, kind: type[E], handler: Handler[E], *, linger_s: float = 0) -> None:
+        """Have `consumer` handle each such event durably, in batches.
+
+        Args:
+            consumer: a stable name: rows staged for it outlive this process.
+            kind: the event type.
+            handler: gets a transaction and a list of events; what it writes there commits with their completion.
+            linger_s: how long to gather events after the first; 0 for the least delay.
+        """
+        target = self._consumers.setdefault(consumer, Consumer(consumer))
+        target.add(kind, handler, linger_s)
+        self._consumers_of[kind].append(target)
+
+    async def publish(self, tx: Transaction, *events: Event) -> None:
+        """Stage `events` in `tx`; they are released when it commits and vanish when it doesn't."""
+        rows = [(consumer.name, event) for event in events for consumer in self._consumers_of[type(event)]]
+        if rows:
+            await outbox.stage(tx.connection, rows)
+        tx.after_commit(lambda: self._release(events))
+
+    def start(self, database: Database) -> None:
+        """Begin to serve the outbox."""
+        self._tasks = [
+            asyncio.create_task(consumer.run(database), name=f"consumer {consumer.name}")
+            for consumer in self._consumers.values()
+        ]
+
+    async def stop(self) -> None:
+        """Finish the batches in hand, for at most five seconds, then stop."""
+        for consumer in self._consumers.values():
+            consumer.stop()
+        if self._tasks:
+            _, unfinished = await asyncio.wait(self._tasks, timeout=5)
+            for task in unfinished:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _release(self, events: tuple[Event, ...]) -> None:
+        for event in events:
+            for handler in self._live[type(event)]:
+                try:
+                    handler(event)
+                except Exception:
+                    log.exception("live_handler_failed", event_type=event_name(type(event)))
+            for consumer in self._consumers_of[type(event)]:
+                consumer.wake()

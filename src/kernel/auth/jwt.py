@@ -1,0 +1,116 @@
+"""JSON Web Tokens (RFC 7519, with the advice of RFC 8725): HS256 with our secret, or the host's keys by JWKS.
+
+The algorithm decides which key may verify, never the other way round: HS256 only ever meets the secret, and the
+asymmetric ones only ever meet a JWKS key made for that algorithm.
+"""
+
+import hashlib
+import re
+import time
+from collections import OrderedDict
+from typing import Any, get_args
+
+import jwt
+import msgspec
+
+from kernel.auth.jwks import KeySet
+from kernel.auth.principal import Role
+from kernel.errors import UnauthenticatedError
+
+ASYMMETRIC = frozenset({"RS256", "ES256", "EdDSA"})
+HEADER_FIELDS = frozenset({"alg", "typ", "kid"})
+"""Any other header (jku, jwk, x5u, crit …) asks us to trust the token's own word: refused."""
+MAX_TOKEN_CHARS = 8192
+CACHE_SIZE = 20_000
+SUBJECT = re.compile(r"\A[A-Za-z0-9._:@-]{1,64}\Z")
+
+
+class Claims(msgspec.Struct, frozen=True):
+    """What a verified token says."""
+
+    sub: str
+    exp: float
+    role: Role = "user"
+
+
+class TokenVerifier:
+    """Verifies tokens, remembering those verified (by their hash) until they expire."""
+
+    def __init__(
+        self,
+        *,
+        secret: str | None,
+        keys: KeySet | None = None,
+        audience: str | None = None,
+        issuer: str | None = None,
+    ) -> None:
+        self._secret = secret
+        self._keys = keys
+        self._audience = audience
+        self._issuer = issuer
+        self._verified: OrderedDict[bytes, Claims] = OrderedDict()
+
+    async def verify(self, token: str) -> Claims:
+        """Return the claims of a token that is genuine, meant for us and not expired.
+
+        Raises:
+            UnauthenticatedError: anything else, without saying more than which rule failed.
+        """
+        digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
+        claims = self._verified.get(digest)
+        if claims is None:
+            claims = await self._verify(token)
+            self._verified[digest] = claims
+            if len(self._verified) > CACHE_SIZE:
+                self._verified.popitem(last=False)
+        if claims.exp <= time.time():
+            raise UnauthenticatedError("The token has expired")
+        return claims
+
+    async def _verify(self, token: str) -> Claims:
+        if len(token) > MAX_TOKEN_CHARS:
+            raise UnauthenticatedError(f"The token is longer than {MAX_TOKEN_CHARS} characters")
+        try:
+            header = jwt.get_unverified_header(token)
+            payload = jwt.decode(
+                token,
+                await self._key_for(header),
+                algorithms=[header["alg"]],
+                audience=self._audience,
+                issuer=self._issuer,
+                options={"require": ["exp", "sub"], "verify_aud": self._audience is not None},
+            )
+        except jwt.ExpiredSignatureError:
+            raise UnauthenticatedError("The token has expired") from None
+        except (jwt.PyJWTError, ValueError, TypeError, KeyError, RecursionError) as error:
+            raise UnauthenticatedError(f"The token is not valid ({type(error).__name__})") from None
+        return _claims(payload)
+
+    async def _key_for(self, header: dict[str, Any]) -> Any:
+        if not set(header) <= HEADER_FIELDS:
+            raise UnauthenticatedError("The token's header has fields that are not accepted")
+        algorithm = header.get("alg")
+        if algorithm == "HS256" and self._secret is not None:
+            return self._secret
+        if algorithm in ASYMMETRIC and self._keys is not None:
+            return await self._keys.find(header.get("kid"), algorithm)
+        raise UnauthenticatedError("The token's algorithm is not accepted")
+
+
+def _claims(payload: dict[str, Any]) -> Claims:
+    role = payload.get("role", "user")
+    if not isinstance(payload["sub"], str) or not SUBJECT.match(payload["sub"]):
+        raise UnauthenticatedError("The token's subject is not a user id")
+    if role not in get_args(Role):
+        raise UnauthenticatedError("The token's role is unknown")
+    return Claims(sub=payload["sub"], exp=float(payload["exp"]), role=role)
+
+
+def sign(secret: str, claims: Claims, *, audience: str | None = None, issuer: str | None = None) -> str:
+    """Return an HS256 token with these claims, for hosts that don't sign themselves."""
+    payload: dict[str, Any] = {"sub": claims.sub, "exp": int(claims.exp), "iat": int(time.time()), "role": claims.role}
+    if audience:
+        payload["aud"] = audience
+    if issuer:
+        payload["iss"] = issuer
+    return jwt.encode(payload, secret, algorithm="HS256")

@@ -1,0 +1,159 @@
+"""The database: one pool for hot paths, one engine for queries composed at run time.
+
+Writes go through `Database.transaction()`, an asyncpg transaction that also carries what is to happen after its
+commit. `Database.engine` (SQLAlchemy) reads lists with optional filters. Both log in as the given user and then
+act as the run-time role (see `kernel.runtime_role`) where there is one.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Self, TypeAlias
+
+import asyncpg
+import msgspec
+import structlog
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from kernel.errors import UnavailableError
+from kernel.runtime_role import RUNTIME_ROLE
+
+log = structlog.get_logger(__name__)
+
+COMMAND_TIMEOUT_S = 30
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+CONNECTION_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.QueryCanceledError,
+    ConnectionError,
+    TimeoutError,
+    OSError,
+)
+"""Errors after which the outcome of a transaction is unknown and the same request may be sent again."""
+
+
+class Transaction:
+    """A database transaction and the side effects that wait for its commit; a rollback discards both."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._after_commit: list[Callable[[], None]] = []
+
+    def after_commit(self, effect: Callable[[], None]) -> None:
+        """Call `effect` right after the commit, in order of registration. It must not block or raise."""
+        self._after_commit.append(effect)
+
+    def release(self) -> None:
+        """Run the effects. A failing one is logged and doesn't hurt the others: the commit stands."""
+        for effect in self._after_commit:
+            try:
+                effect()
+            except Exception:
+                log.exception("after_commit_failed")
+
+
+@asynccontextmanager
+async def transaction_on(connection: Connection) -> AsyncIterator[Transaction]:
+    """Run a transaction on a connection that the caller holds."""
+    tx = Transaction(connection)
+    async with connection.transaction():
+        yield tx
+    tx.release()
+
+
+class Database:
+    """Connections to PostgreSQL. Create with `Database.connect`, end with `close`."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", engine: AsyncEngine) -> None:
+        self.pool = pool
+        self.engine = engine
+
+    @classmethod
+    async def connect(cls, dsn: str, *, size: int, role: str | None = RUNTIME_ROLE) -> Self:
+        """Open both pools, acting as `role` (None: as the user of the DSN)."""
+        settings = {"application_name": "parley", "timezone": "UTC"} | ({"role": role} if role else {})
+        pool = await asyncpg.create_pool(
+            plain_dsn(dsn),
+            min_size=1,
+            max_size=size,
+            command_timeout=COMMAND_TIMEOUT_S,
+            server_settings=settings,
+            init=_read_jsonb,
+            reset=_keep,
+        )
+        engine = create_async_engine(
+            sqlalchemy_url(dsn),
+            pool_size=2,
+            max_overflow=max(0, size // 2 - 2),
+            pool_pre_ping=True,
+            connect_args={"server_settings": settings, "command_timeout": COMMAND_TIMEOUT_S},
+        )
+        return cls(pool, engine)
+
+    async def close(self) -> None:
+        """Close every connection, waiting for those in use for at most five seconds."""
+        await self.engine.dispose()
+        try:
+            await asyncio.wait_for(self.pool.close(), 5)
+        except TimeoutError:
+            self.pool.terminate()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Borrow a connection outside a transaction, for reading.
+
+        Raises:
+            UnavailableError: PostgreSQL is away.
+        """
+        try:
+            async with self.pool.acquire() as connection:
+                yield connection  # type: ignore[misc]
+        except CONNECTION_LOST as error:
+            raise database_away(error) from error
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Run a transaction; its after-commit effects have run when the block is left.
+
+        Raises:
+            UnavailableError: PostgreSQL is away, or went away: whether the commit happened may be unknown.
+        """
+        async with self.connection() as connection, transaction_on(connection) as tx:
+            yield tx
+
+
+def database_away(error: BaseException) -> UnavailableError:
+    """Return the answer to give when `error` says that the connection was lost."""
+    log.warning("database_away", error=type(error).__name__)
+    return UnavailableError("The database is away; try again", retry_after_s=2)
+
+
+async def _read_jsonb(connection: Any) -> None:
+    await connection.set_type_codec(
+        "jsonb",
+        encoder=lambda value: msgspec.json.encode(value).decode(),
+        decoder=msgspec.json.decode,
+        schema="pg_catalog",
+    )
+
+
+async def _keep(_connection: Any) -> None:
+    """Skip asyncpg's reset on release (a round trip): nothing here changes a session outside a transaction."""
+
+
+def plain_dsn(dsn: str) -> str:
+    """Return the DSN as asyncpg reads it."""
+    return dsn.replace("postgresql+asyncpg://", "postgresql://", 1)
+
+
+def sqlalchemy_url(dsn: str) -> Any:
+    """Return the DSN as SQLAlchemy's URL for asyncpg."""
+    return make_url(dsn.replace("postgres://", "postgresql://", 1)).set(drivername="postgresql+asyncpg")

@@ -1,0 +1,117 @@
+"""Errors that are answers. Each knows its status and its problem type; HTTP and sockets render them alike."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import msgspec
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """What is wrong with one field. `pointer` is a JSON pointer (RFC 6901) into the body, or `?name`."""
+
+    pointer: str
+    message: str
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """RFC 9457 problem details, as sent."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = ""
+    request_id: str | None = None
+    errors: list[FieldError] | None = None
+
+
+class ParleyError(Exception):
+    """Base of all expected failures. `detail` is shown to the caller: no secrets, nobody else's data."""
+
+    status: ClassVar[int] = 500
+    slug: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(
+        self, detail: str = "", *, errors: list[FieldError] | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail
+        self.errors = errors
+        self.retry_after_s = retry_after_s
+
+    def problem(self, request_id: str | None = None) -> Problem:
+        """Render as problem details."""
+        return Problem(
+            type=f"/problems/{self.slug}",
+            title=self.title,
+            status=self.status,
+            detail=self.detail,
+            request_id=request_id,
+            errors=self.errors,
+        )
+
+    def headers(self) -> Mapping[str, str]:
+        """Return the HTTP headers that belong to this error."""
+        if self.retry_after_s is None:
+            return {}
+        return {"Retry-After": str(max(1, round(self.retry_after_s + 0.499)))}
+
+
+class MalformedError(ParleyError):
+    """The input can't be understood; `errors` names each field."""
+
+    status, slug, title = 400, "malformed", "Malformed request"
+
+
+class UnauthenticatedError(ParleyError):
+    """No credentials, or bad ones."""
+
+    status, slug, title = 401, "unauthenticated", "Not authenticated"
+
+    def headers(self) -> Mapping[str, str]:
+        """Add the challenge that RFC 9110 asks of every 401."""
+        return {**super().headers(), "WWW-Authenticate": "Bearer"}
+
+
+class ForbiddenError(ParleyError):
+    """A known member without the right."""
+
+    status, slug, title = 403, "forbidden", "Not allowed"
+
+
+class NotFoundError(ParleyError):
+    """Unknown, or not the caller's: the two must look alike."""
+
+    status, slug, title = 404, "not-found", "Not found"
+
+
+class ConflictError(ParleyError):
+    """Against a rule or the present state."""
+
+    status, slug, title = 409, "conflict", "Conflict"
+
+
+class TooLargeError(ParleyError):
+    """Over a size limit; the detail names the limit."""
+
+    status, slug, title = 413, "too-large", "Too large"
+
+
+class TooManyRequestsError(ParleyError):
+    """Over a rate limit; `retry_after_s` says when to come back."""
+
+    status, slug, title = 429, "too-many-requests", "Too many requests"
+
+
+class UnavailableError(ParleyError):
+    """Something that Parley needs is away or full; the same request may be sent again."""
+
+    status, slug, title = 503, "unavailable", "Temporarily unavailable"
+
+    def __init__(self, detail: str = "", *, retry_after_s: float = 1.0) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s)
+
+
+def malformed_field(pointer: str, message: str) -> MalformedError:
+    """Return a MalformedError about a single field."""
+    return MalformedError(f"{pointer}: {message}", errors=[FieldError(pointer, message)])

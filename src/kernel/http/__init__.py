@@ -1,0 +1,1 @@
+"""How HTTP looks everywhere: problems, request ids, access, idempotency."""

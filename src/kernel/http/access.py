@@ -1,0 +1,68 @@
+"""Who may call what. Every route says so (`opt={"who": …}`), and one guard checks it before anything is parsed.
+
+A route that says nothing is refused to everybody: forgetting is safe.
+"""
+
+from typing import Any, TypeAlias
+
+from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from kernel.auth import Authenticator, Principal
+from kernel.errors import ForbiddenError, UnauthenticatedError
+
+Caller: TypeAlias = Principal
+AUTHENTICATOR = "parley_authenticator"
+
+ANYONE = "anyone"
+USER = "user"
+ADMIN = "admin"
+AUDITOR = "auditor"
+
+
+def key(scope: str) -> str:
+    """Return the word for "an API key with this scope"."""
+    return f"key:{scope}"
+
+
+def who(*kinds: str) -> dict[str, Any]:
+    """Return the `opt` that lets these callers in: `who(USER)`, `who(key("contexts"), USER)`."""
+    return {"who": frozenset(kinds)}
+
+
+async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Authenticate the caller, then let in whom the route names.
+
+    Raises:
+        UnauthenticatedError: no credentials, or bad ones.
+        ForbiddenError: a caller of another kind, role or scope.
+    """
+    allowed: frozenset[str] = handler.opt.get("who", frozenset())
+    if ANYONE in allowed:
+        return
+    authenticator: Authenticator = connection.app.state[AUTHENTICATOR]
+    principal = await authenticator.authenticate(_bearer(connection.headers.get("authorization", "")))
+    if not any(_is(principal, kind) for kind in allowed):
+        raise ForbiddenError("These credentials don't allow this call")
+    connection.scope["user"] = principal
+
+
+def provide_caller(request: Request[Principal, Any, Any]) -> Principal:
+    """Dependency `caller`: who the guard let in."""
+    return request.user
+
+
+def _bearer(header: str) -> str:
+    scheme, _, credential = header.partition(" ")
+    if scheme.lower() != "bearer" or not credential:
+        raise UnauthenticatedError("Expected the header Authorization: Bearer …")
+    return credential.strip()
+
+
+def _is(principal: Principal, kind: str) -> bool:
+    if kind.startswith("key:"):
+        return principal.may(kind.removeprefix("key:"))
+    if principal.kind != "user":
+        return False
+    return kind == USER or principal.role == kind

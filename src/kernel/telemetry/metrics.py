@@ -1,0 +1,24 @@
+"""Prometheus metrics. Labels are bounded: route templates, never paths; no user, channel or message ids."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+HTTP_DURATION = Histogram(
+    "parley_http_request_seconds",
+    "Time to answer a request",
+    ["method", "route", "status"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+SOCKETS = Gauge("parley_sockets", "Open, authenticated sockets", ["endpoint"])
+SOCKET_CLOSES = Counter("parley_socket_closes_total", "Sockets closed by the server", ["code"])
+FRAMES_SENT = Counter("parley_frames_sent_total", "Frames handed to sockets")
+MESSAGES = Counter("parley_messages_total", "Records appended to channel logs", ["kind"])
+WRITER_BATCH = Histogram(
+    "parley_writer_batch_messages", "Messages committed together", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
+)
+WRITER_COMMIT = Histogram(
+    "parley_writer_commit_seconds",
+    "Time from taking a batch to its commit",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1),
+)
+DELIVERIES = Counter("parley_deliveries_total", "Changes of state of SMS and push deliveries", ["transport", "state"])
+OUTBOX_AGE = Gauge("parley_outbox_age_seconds", "How overdue the oldest waiting event is")

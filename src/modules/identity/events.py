@@ -1,0 +1,15 @@
+"""What identity publishes. Names and fields are part of the contract."""
+
+from bus.events import Event
+
+
+class UserUpdated(Event, frozen=True, tag="identity.user.updated"):
+    """A person was created or changed."""
+
+    user_id: str
+
+
+class UserDeactivated(Event, frozen=True, tag="identity.user.deactivated"):
+    """A person was deactivated: their profile is gone, their tokens are refused."""
+
+    user_id: str

@@ -1,0 +1,1 @@
+"""Contexts, channels, messages and the chat gateway: the log and its one writer."""

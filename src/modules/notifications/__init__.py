@@ -1,0 +1,1 @@
+"""Alerts for those who are not looking: preferences, deliveries, transports."""

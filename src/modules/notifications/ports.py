@@ -1,0 +1,87 @@
+"""What notifications needs from others. Wired by `app`; nothing here is imported from them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+
+class Recipient(Protocol):
+    """A person who may be sent something."""
+
+    @property
+    def user_id(self) -> str:
+        """The host's id."""
+        ...
+
+    @property
+    def phone(self) -> str | None:
+        """E.164, or None."""
+        ...
+
+    @property
+    def time_zone(self) -> str | None:
+        """IANA name, or None when nobody ever said."""
+        ...
+
+    @property
+    def active(self) -> bool:
+        """False once deactivated."""
+        ...
+
+
+class Recipients(Protocol):
+    """Addresses of people (identity)."""
+
+    async def find(self, user_ids: Collection[str]) -> Mapping[str, Recipient]:
+        """Return those who exist; unknown ids are absent."""
+        ...
+
+
+class Span(msgspec.Struct, frozen=True):
+    """Messages `from_seq`..`to_seq` of a channel, as far as they concern one recipient."""
+
+    user_id: str
+    channel_id: UUID
+    from_seq: int
+    to_seq: int
+
+
+class SpanState(msgspec.Struct, frozen=True):
+    """What has become of a span by now."""
+
+    is_participant: bool
+    muted_until: datetime | None
+    unread_count: int
+    """Texts by others in the span, neither read nor deleted."""
+    sender_names: tuple[str, ...]
+    """Display names of their senders, each once, newest last."""
+
+
+class Conversations(Protocol):
+    """What recipients have yet to read (messaging)."""
+
+    async def states(self, spans: Sequence[Span]) -> Sequence[SpanState]:
+        """Return the state of each span, in the order asked."""
+        ...
+
+
+class Attention(msgspec.Struct, frozen=True):
+    """Where a person's eyes are."""
+
+    online: bool = False
+    """At least one open socket."""
+    active: bool = False
+    """The person touched a device lately (`PARLEY_AWAY_AFTER_S`)."""
+    on_screen: frozenset[UUID] = frozenset()
+    """Channels shown on an active device."""
+
+
+class Presence(Protocol):
+    """Who is looking (realtime)."""
+
+    async def attention(self, user_ids: Collection[str]) -> Mapping[str, Attention]:
+        """Return the attention of each person asked for."""
+        ...
