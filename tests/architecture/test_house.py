@@ -1,0 +1,70 @@
+"""House rules that no linter knows, each shown to be able to fail."""
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+LONGEST = 400
+
+
+def too_long(folder: Path) -> list[str]:
+    """Source files that can no longer be read in one sitting."""
+    return [
+        str(file) for file in sorted(folder.rglob("*.py")) if len(file.read_text().splitlines()) > LONGEST
+    ]
+
+
+def behind_the_face(file: Path) -> list[str]:
+    """What a file imports of a module other than its public face, `module.py`."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom):
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return [name for name in names if re.match(r"modules\.(?!\w+\.module\b)", name)]
+
+
+def unpinned(requirements: str) -> list[str]:
+    """Lines that would let an installation differ from the one that was tested."""
+    entries = requirements.replace("\\\n", " ").splitlines()
+    return [line for line in entries if line and not re.match(r"\s*#|\S+==\S+ .*--hash=sha256:", line)]
+
+
+def test_every_source_file_can_be_read_in_one_sitting() -> None:
+    assert too_long(ROOT / "src") == []
+
+
+def test_a_file_that_has_outgrown_it_is_caught(tmp_path: Path) -> None:
+    (tmp_path / "fits.py").write_text("\n" * LONGEST)
+    (tmp_path / "outgrown.py").write_text("\n" * (LONGEST + 1))
+    assert too_long(tmp_path) == [str(tmp_path / "outgrown.py")]
+
+
+def test_the_composition_root_sees_only_the_faces_of_modules() -> None:
+    assert {name: behind_the_face(ROOT / "src" / name) for name in ("app.py", "cli.py")} == {
+        "app.py": [],
+        "cli.py": [],
+    }
+
+
+def test_a_look_behind_the_face_is_caught(tmp_path: Path) -> None:
+    file = tmp_path / "app.py"
+    file.write_text(
+        "import modules.identity.module\n"
+        "from modules.audit.module import routes\n"
+        "from modules.messaging import module, store\n"
+        "import modules.identity.models\n"
+    )
+    assert behind_the_face(file) == ["modules.identity.models", "modules.messaging.store"]
+
+
+def test_every_requirement_is_pinned_by_hash_and_names_no_address() -> None:
+    for file in (ROOT / "requirements").glob("*.txt"):
+        assert unpinned(file.read_text()) == [], file.name
+
+
+def test_a_loose_requirement_is_caught() -> None:
+    loose = ["litestar>=2", "--index-url https://example.org/simple", "msgspec==0.20.0"]
+    kept = "anyio==4.0 ; python_version < '4' \\\n    --hash=sha256:0\n    # via litestar"
+    assert unpinned("\n".join([kept, *loose])) == loose
