@@ -18,8 +18,10 @@ help: ## Show this list
 	@echo "  Options go in ARGS: make serve ARGS='--port 9000', make test ARGS='-k outbox'"
 
 setup: $(READY) ## Make .venv with the pinned packages (PYTHON=python3.13 to choose one)
+	@:
 
 $(READY): pyproject.toml requirements/dev.txt scripts/setup_venv.py
+	@command -v $(PYTHON) >/dev/null || { echo "No $(PYTHON) here. Parley needs Python 3.11 or newer." >&2; exit 1; }
 	@$(PYTHON) scripts/setup_venv.py
 
 serve: setup ## Run Parley on http://127.0.0.1:8000, on an embedded PostgreSQL unless DATABASE_URL is set

@@ -36,7 +36,7 @@ def refuse_unfit_python() -> None:
     """Exit unless this interpreter is new enough and can make virtual environments."""
     this = "{}.{} ({})".format(sys.version_info[0], sys.version_info[1], sys.executable)
     if sys.version_info < (3, 11):
-        sys.exit("Parley needs Python 3.11 or newer; found " + this + ".\nTry: make PYTHON=python3.13 setup")
+        sys.exit("Parley needs Python 3.11 or newer; found " + this + ".\nTry: make setup PYTHON=python3.13")
     if os.name != "posix":
         sys.exit("Parley runs on Linux and macOS; on Windows use WSL.")
     try:
