@@ -1,0 +1,105 @@
+"""Frames that clients send, decoded strictly: unknown types and fields are refused."""
+
+from typing import Annotated, TypeAlias
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from kernel.text import ClientId, HostId
+from modules.messaging.schemas import Content, ContextTypeName, Seq
+
+Ref = Annotated[str, Meta(max_length=128, description="The client's own; echoed in the reply")]
+MAX_RESUMED = 2_000
+
+
+class ClientFrame(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type"):
+    """Base of all frames that come in."""
+
+
+class Auth(ClientFrame, tag="auth"):
+    """The first frame, and again to refresh before the token ends."""
+
+    token: Annotated[str, Meta(max_length=8192)]
+
+
+class ContextRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A context instead of a channel: its first message makes the channel."""
+
+    type: ContextTypeName
+    id: HostId
+
+
+class SendMessage(ClientFrame, tag="message.send"):
+    """Append a message to a channel, or to the channel of a context."""
+
+    ref: Ref
+    client_id: ClientId
+    content: Content
+    channel_id: UUID | None = None
+    context: ContextRef | None = None
+
+
+class Read(ClientFrame, tag="read"):
+    """Everything up to `seq` was read."""
+
+    channel_id: UUID
+    seq: Seq
+
+
+class Delivered(ClientFrame, tag="delivered"):
+    """Everything up to `seq` has arrived on a device."""
+
+    channel_id: UUID
+    seq: Seq
+
+
+class ResumeFrom(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The last record of a channel that the client has."""
+
+    channel_id: UUID
+    after_seq: Seq
+
+
+class Resume(ClientFrame, tag="resume"):
+    """Send what I missed."""
+
+    ref: Ref
+    channels: Annotated[list[ResumeFrom], Meta(max_length=MAX_RESUMED)]
+    epoch: Annotated[str, Meta(max_length=64)]
+
+
+class View(ClientFrame, tag="view"):
+    """The channel on the screen, or none."""
+
+    channel_id: UUID | None
+
+
+class Active(ClientFrame, tag="active"):
+    """The person touched the device."""
+
+
+class Ping(ClientFrame, tag="ping"):
+    """Answer me."""
+
+    ref: Ref | None = None
+
+
+Incoming: TypeAlias = Auth | SendMessage | Read | Delivered | Resume | View | Active | Ping
+
+
+class _Loose(msgspec.Struct, frozen=True):
+    ref: str | None = None
+
+
+decode = msgspec.json.Decoder(Incoming).decode
+_decode_loosely = msgspec.json.Decoder(_Loose).decode
+
+
+def ref_of(text: str) -> str | None:
+    """Return the `ref` of a frame that is otherwise wrong, so that the client knows which one it was."""
+    try:
+        ref = _decode_loosely(text).ref
+    except msgspec.MsgspecError:
+        return None
+    return ref if ref is not None and len(ref) <= 128 else None  # noqa: PLR2004 - as in Ref

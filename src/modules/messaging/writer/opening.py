@@ -1,0 +1,66 @@
+"""The first message of a context makes its channel, however many race for it.
+
+The context's row is the lock that they queue at. The channel appears in the transaction of the message that it was
+made for: when that message is refused there is no channel.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from kernel.clock import rfc3339
+from kernel.database import Connection, Transaction
+from kernel.ids import new_id
+from modules.messaging.domain import may_write
+from modules.messaging.log.chain import Genesis, canonical_genesis, genesis_hash
+from modules.messaging.writer.queries import channels_of
+from modules.messaging.writer.send import Announcer, ContextKey, Send
+
+LOCK_CONTEXTS = """
+SELECT x.context_type, x.context_id, x.title, x.status, x.participants, clock_timestamp() AS now
+FROM chat_contexts x JOIN unnest($1::text[], $2::text[]) AS k (context_type, context_id) USING (context_type, context_id)
+ORDER BY x.context_type, x.context_id FOR NO KEY UPDATE OF x
+"""
+
+OPEN = """
+WITH channel AS (
+    INSERT INTO chat_channels (id, kind, context_type, context_id, title, genesis, head_hash, last_record_at, created_at)
+    VALUES ($1, 'context', $2, $3, $4, $5, $6, $7, $7)
+)
+INSERT INTO chat_participants (channel_id, user_id, role, joined_at)
+SELECT $1, p.key, p.value, $7 FROM jsonb_each_text($8::jsonb) AS p
+"""
+
+
+async def open_channels(tx: Transaction, sends: Collection[Send], announcer: Announcer) -> dict[ContextKey, UUID]:
+    """Return the channels of the sends' contexts, making those that are missing and for which a send qualifies."""
+    connection = tx.connection
+    keys = {send.target for send in sends if isinstance(send.target, ContextKey)}
+    contexts = await connection.fetch(LOCK_CONTEXTS, [k.context_type for k in keys], [k.context_id for k in keys])
+    channels = await channels_of(connection, keys)
+    for context in contexts:
+        key = ContextKey(context["context_type"], context["context_id"])
+        senders = {send.sender.user_id for send in sends if send.target == key}
+        if key not in channels and context["status"] == "open" and _anyone_writes(key, context["participants"], senders):
+            channel = await _open(connection, key, context["title"], context["participants"], context["now"])
+            tx.after_commit(partial(announcer.opened, channel, list(context["participants"])))
+            channels[key] = channel
+    return channels
+
+
+def _anyone_writes(key: ContextKey, participants: dict[str, str], senders: Collection[str]) -> bool:
+    return any(user in participants and may_write(key.context_type, participants[user]) for user in senders)
+
+
+async def _open(
+    connection: Connection, key: ContextKey, title: str | None, participants: dict[str, str], now: datetime
+) -> UUID:
+    channel = new_id()
+    genesis = canonical_genesis(
+        Genesis(channel, key.context_id, key.context_type, rfc3339(now), "context", participants)
+    )
+    await connection.execute(
+        OPEN, channel, *key, title, genesis, genesis_hash(genesis), now, participants
+    )
+    return channel

@@ -1,0 +1,73 @@
+"""The writer's reads, each one statement for a whole batch."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from kernel.database import Connection
+from modules.messaging.log.record import COLUMNS, Head, Record
+from modules.messaging.writer.send import ContextKey
+
+CHANNELS_OF_CONTEXTS = """
+SELECT c.context_type, c.context_id, c.id
+FROM unnest($1::text[], $2::text[]) AS k (context_type, context_id)
+JOIN chat_channels c USING (context_type, context_id)
+"""
+
+LOCK = """
+SELECT id, last_seq, head_hash, last_record_at, last_message_at, membership_seq, context_type, context_id, status,
+    clock_timestamp() AS now
+FROM chat_channels WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
+"""
+
+MEMBERS = "SELECT channel_id, user_id, role FROM chat_participants WHERE channel_id = ANY($1::uuid[]) AND left_seq IS NULL"
+
+REPEATS = f"""
+SELECT {", ".join("m." + column for column in COLUMNS.split(", "))}
+FROM unnest($1::uuid[], $2::text[], $3::text[]) AS k (channel_id, sender_id, client_id)
+JOIN chat_messages m USING (channel_id, sender_id, client_id)
+"""  # noqa: S608 - the columns are ours
+
+
+class LockedChannel(msgspec.Struct):
+    """A channel whose row this transaction holds. `now` is the database's clock: one for all instances."""
+
+    head: Head
+    context_type: str | None
+    context_id: str | None
+    status: str
+    now: datetime
+
+
+async def channels_of(connection: Connection, keys: Collection[ContextKey]) -> dict[ContextKey, UUID]:
+    """Return the channels of those contexts that have one."""
+    rows = await connection.fetch(CHANNELS_OF_CONTEXTS, [k.context_type for k in keys], [k.context_id for k in keys])
+    return {ContextKey(row["context_type"], row["context_id"]): row["id"] for row in rows}
+
+
+async def lock(connection: Connection, ids: Collection[UUID]) -> dict[UUID, LockedChannel]:
+    """Lock channels in the order of their ids (so that no two writers wait for each other) and read their heads."""
+    return {row[0]: LockedChannel(Head(*row[:6]), *row[6:]) for row in await connection.fetch(LOCK, list(ids))}
+
+
+async def members(connection: Connection, ids: Collection[UUID]) -> dict[UUID, dict[str, str]]:
+    """Return user id → role for each channel."""
+    found: dict[UUID, dict[str, str]] = {channel: {} for channel in ids}
+    for channel, user, role in await connection.fetch(MEMBERS, list(ids)):
+        found[channel][user] = role
+    return found
+
+
+async def repeats(
+    connection: Connection, keys: Sequence[tuple[UUID, str, str]]
+) -> dict[tuple[UUID, str, str | None], Record]:
+    """Return the records that (channel, sender, client_id) already made.
+
+    A statement of its own, after the lock: only then does it see what the previous holder of the lock committed.
+    """
+    columns = list(zip(*keys, strict=True)) or [(), (), ()]
+    rows = await connection.fetch(REPEATS, *columns)
+    records = [Record(*row.values()) for row in rows]
+    return {(r.channel_id, r.sender_id or "", r.client_id): r for r in records}

@@ -1,0 +1,1 @@
+"""Connections, hub, presence: sockets without a domain."""

@@ -1,0 +1,105 @@
+"""The write side of a WebSocket, over uvicorn's transport where we can, over plain ASGI sends elsewhere."""
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from typing import Any, Protocol
+
+from realtime.frame import Frame
+from realtime.protocol import EXTENSION, ParleyWebSocketProtocol
+
+
+class Socket(Protocol):
+    """Takes frames without blocking; the connection above it bounds what may be buffered."""
+
+    @property
+    def buffered_bytes(self) -> int:
+        """What has been written and not yet been taken by the peer."""
+        ...
+
+    def write(self, frame: Frame) -> None:
+        """Send a frame, after all those before it."""
+        ...
+
+    def close(self, code: int, reason: str) -> None:
+        """Close soon, without waiting. Further writes are ignored."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait until the peer has taken most of what was written, or is gone."""
+        ...
+
+
+def socket_for(scope: Any, send: Any) -> Socket:
+    """Return the best socket that this server offers."""
+    protocol = scope.get("extensions", {}).get(EXTENSION)
+    return DirectSocket(protocol) if protocol is not None else AsgiSocket(send)
+
+
+class DirectSocket:
+    """Writes ready-made frames straight to the transport."""
+
+    __slots__ = ("_protocol", "write_wire")
+
+    def __init__(self, protocol: ParleyWebSocketProtocol) -> None:
+        self._protocol = protocol
+
+    @property
+    def buffered_bytes(self) -> int:
+        """What uvicorn's transport holds."""
+        return self._protocol.buffered_bytes
+
+    def write(self, frame: Frame) -> None:
+        """Send a frame."""
+        self._protocol.write_frame(frame.wire)
+
+    def close(self, code: int, reason: str) -> None:
+        """Close soon."""
+        self._protocol.close_soon(code, reason)
+
+    async def drain(self) -> None:
+        """Wait for the transport's buffer to fall below its mark."""
+        await self._protocol.writable.wait()
+
+
+class AsgiSocket:
+    """For other ASGI servers: a queue, and a task while there is something in it."""
+
+    def __init__(self, send: Any) -> None:
+        self._send = send
+        self._queue: deque[Frame] = deque()
+        self._close: tuple[int, str] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.buffered_bytes = 0
+
+    def write(self, frame: Frame) -> None:
+        """Queue a frame."""
+        if self._close is None:
+            self._queue.append(frame)
+            self.buffered_bytes += len(frame.payload)
+            self._work()
+
+    def close(self, code: int, reason: str) -> None:
+        """Send the close after what is queued."""
+        if self._close is None:
+            self._close = (code, reason)
+            self._work()
+
+    async def drain(self) -> None:
+        """Wait until the queue is sent."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    def _work(self) -> None:
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._flush())
+
+    async def _flush(self) -> None:
+        with suppress(OSError, RuntimeError):
+            while self._queue:
+                frame = self._queue.popleft()
+                await self._send({"type": "websocket.send", "text": frame.payload.decode()})
+                self.buffered_bytes -= len(frame.payload)
+            if self._close is not None:
+                code, reason = self._close
+                await self._send({"type": "websocket.close", "code": code, "reason": reason})
