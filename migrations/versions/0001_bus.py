@@ -28,12 +28,12 @@ def upgrade() -> None:
             caller text NOT NULL,
             key text NOT NULL,
             request_hash bytea NOT NULL,
-            status integer,
             body bytea,
             created_at timestamptz NOT NULL DEFAULT now(),
             CONSTRAINT pk_kernel_idempotency_keys PRIMARY KEY (caller, key)
         )
     """)
+    op.execute("CREATE INDEX ix_kernel_idempotency_keys_created_at ON kernel_idempotency_keys (created_at)")
     op.execute("""
         CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN

@@ -106,9 +106,25 @@ def _claims(payload: dict[str, Any]) -> Claims:
     return Claims(sub=payload["sub"], exp=float(payload["exp"]), role=role)
 
 
-def sign(secret: str, claims: Claims, *, audience: str | None = None, issuer: str | None = None) -> str:
-    """Return an HS256 token with these claims, for hosts that don't sign themselves."""
-    payload: dict[str, Any] = {"sub": claims.sub, "exp": int(claims.exp), "iat": int(time.time()), "role": claims.role}
+def sign(
+    secret: str,
+    claims: Claims,
+    *,
+    issued_at: int | None = None,
+    audience: str | None = None,
+    issuer: str | None = None,
+) -> str:
+    """Return an HS256 token with these claims, for hosts that don't sign themselves.
+
+    The same arguments give the same token. `issued_at` is a Unix time in seconds; None: now.
+    """
+    issued_at = int(time.time()) if issued_at is None else issued_at
+    payload: dict[str, Any] = {
+        "sub": claims.sub,
+        "exp": int(claims.exp),
+        "iat": issued_at,
+        "role": claims.role,
+    }
     if audience:
         payload["aud"] = audience
     if issuer:
