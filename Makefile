@@ -37,10 +37,9 @@ bench: setup ## Measure against pgbench and Node's ws, and print the tables
 	@exec $(BIN)/parley bench $(ARGS)
 
 lint: setup ## Check style, types and the import rules
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-logo
+	@failed=0; for check in 'ruff check .' 'ruff format --check .' mypy 'lint-imports --no-logo'; do \
+		echo "$$check"; $(BIN)/$$check || failed=1; \
+	done; exit $$failed
 
 format: setup ## Rewrite the code in the house style
 	@$(BIN)/ruff check --fix .
