@@ -93,6 +93,18 @@ def upgrade() -> None:
     op.execute("ALTER TABLE chat_messages ENABLE ALWAYS TRIGGER refuse_truncate")
 
 
+    op.execute("""
+        CREATE TABLE chat_socket_tickets (
+            ticket_hash bytea CONSTRAINT pk_chat_socket_tickets PRIMARY KEY,
+            user_id text NOT NULL,
+            role text NOT NULL,
+            credential_expires_at timestamptz NOT NULL,
+            expires_at timestamptz NOT NULL
+        )
+    """)
+    op.execute("CREATE INDEX ix_chat_socket_tickets_expires_at ON chat_socket_tickets (expires_at)")
+
+
 def downgrade() -> None:
-    for table in ("chat_messages", "chat_participants", "chat_channels", "chat_contexts"):
+    for table in ("chat_socket_tickets", "chat_messages", "chat_participants", "chat_channels", "chat_contexts"):
         op.execute(f"DROP TABLE {table}")

@@ -29,3 +29,8 @@ def rfc3339(moment: datetime) -> str:
 def rfc3339_or_none(moment: datetime | None) -> str | None:
     """`rfc3339`, letting None through."""
     return None if moment is None else rfc3339(moment)
+
+
+def from_unix(seconds: float) -> datetime:
+    """Return the moment of a Unix time."""
+    return datetime.fromtimestamp(seconds, UTC)

@@ -70,17 +70,22 @@ async def transaction_on(connection: Connection) -> AsyncIterator[Transaction]:
 
 
 class Database:
-    """Connections to PostgreSQL. Create with `Database.connect`, end with `close`."""
+    """Connections to PostgreSQL; `open` it before use, `close` it at the end."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", engine: AsyncEngine) -> None:
-        self.pool = pool
-        self.engine = engine
+    pool: "asyncpg.Pool[asyncpg.Record]"
+    engine: AsyncEngine
 
     @classmethod
     async def connect(cls, dsn: str, *, size: int, role: str | None = RUNTIME_ROLE) -> Self:
+        """Return an open database."""
+        database = cls()
+        await database.open(dsn, size=size, role=role)
+        return database
+
+    async def open(self, dsn: str, *, size: int, role: str | None) -> None:
         """Open both pools, acting as `role` (None: as the user of the DSN)."""
         settings = {"application_name": "parley", "timezone": "UTC"} | ({"role": role} if role else {})
-        pool = await asyncpg.create_pool(
+        self.pool = await asyncpg.create_pool(
             plain_dsn(dsn),
             min_size=1,
             max_size=size,
@@ -89,14 +94,13 @@ class Database:
             init=_read_jsonb,
             reset=_keep,
         )
-        engine = create_async_engine(
+        self.engine = create_async_engine(
             sqlalchemy_url(dsn),
             pool_size=2,
             max_overflow=max(0, size // 2 - 2),
             pool_pre_ping=True,
             connect_args={"server_settings": settings, "command_timeout": COMMAND_TIMEOUT_S},
         )
-        return cls(pool, engine)
 
     async def close(self) -> None:
         """Close every connection, waiting for those in use for at most five seconds."""

@@ -1,5 +1,6 @@
 """Errors that are answers. Each knows its status and its problem type; HTTP and sockets render them alike."""
 
+import re
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -115,3 +116,28 @@ class UnavailableError(ParleyError):
 def malformed_field(pointer: str, message: str) -> MalformedError:
     """Return a MalformedError about a single field."""
     return MalformedError(f"{pointer}: {message}", errors=[FieldError(pointer, message)])
+
+
+PATH = re.compile(r" - at `(?P<path>[^`]*)`\Z")
+MEMBER = re.compile(r"\AObject (missing required|contains unknown) field `(?P<name>[^`]*)`\Z")
+STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+
+
+def undecodable(error: Exception) -> MalformedError:
+    """Return what to answer when a body or frame can't be decoded into the Struct that documents it."""
+    if isinstance(error, msgspec.ValidationError):
+        return MalformedError("The input is not as documented", errors=[field_error(str(error))])
+    if isinstance(error, RecursionError):
+        return MalformedError("The JSON is nested too deeply")
+    return MalformedError(f"Not valid JSON: {error}")
+
+
+def field_error(message: str) -> FieldError:
+    """Turn msgspec's message, which ends in a path such as `$.a[0]`, into a JSON pointer and the rest."""
+    match = PATH.search(message)
+    text = message[: match.start()] if match else message
+    steps = [name or index for name, index in STEP.findall(match["path"])] if match else []
+    if member := MEMBER.match(text):
+        steps.append(member["name"])
+    pointer = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
+    return FieldError(pointer, text)

@@ -33,3 +33,12 @@ ClientId = Annotated[
 Title = Annotated[str, Meta(min_length=1, max_length=200, pattern=NO_NUL)]
 Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=NO_NUL)]
 Url = Annotated[str, Meta(max_length=2000, pattern=r"\Ahttps?://[^\s\x00-\x1f]+\Z")]
+
+
+def holds_nul(value: object) -> bool:
+    """Whether U+0000 is anywhere in a JSON value, keys included."""
+    if isinstance(value, str):
+        return "\x00" in value
+    if isinstance(value, dict):
+        return any(holds_nul(key) or holds_nul(item) for key, item in value.items())
+    return isinstance(value, list) and any(map(holds_nul, value))

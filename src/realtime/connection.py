@@ -1,6 +1,7 @@
 """One authenticated socket: what it hears, what is held back for it, and how much it may lag."""
 
 import time
+from collections.abc import Mapping
 from uuid import UUID
 
 from kernel.ids import new_id
@@ -9,6 +10,9 @@ from realtime.frame import Frame
 from realtime.socket import Socket
 
 TOO_SLOW = 4008
+TOO_SLOW_REASON = "too slow: reconnect and resume"
+MAX_HELD = 5_000
+"""Frames of a topic that may wait while the records before them are read."""
 
 
 class Connection:
@@ -18,7 +22,7 @@ class Connection:
     frames are dropped when the peer lags.
     """
 
-    __slots__ = ("_held", "_limit", "_socket", "active_at", "closed", "id", "on_screen", "topics", "user_id")
+    __slots__ = ("_held", "_holds_all", "_limit", "_socket", "active_at", "closed", "id", "on_screen", "topics", "user_id")
 
     def __init__(self, user_id: str, socket: Socket, *, queue_limit: int) -> None:
         self.id: UUID = new_id()
@@ -30,11 +34,12 @@ class Connection:
         self._socket = socket
         self._limit = queue_limit
         self._held: dict[str, list[tuple[int, Frame]]] | None = None
+        self._holds_all = False
 
     def send(self, frame: Frame) -> None:
         """Write a frame, or close a socket that lags too far behind to take it."""
         if self._socket.buffered_bytes > self._limit:
-            self.close(TOO_SLOW, "too slow: reconnect and resume")
+            self.close(TOO_SLOW, TOO_SLOW_REASON)
         elif not self.closed:
             self._socket.write(frame)
 
@@ -45,26 +50,41 @@ class Connection:
 
     def deliver(self, topic: str, seq: int, frame: Frame) -> None:
         """Write a durable frame of a topic, or hold it while what precedes it is being read."""
-        held = self._held
-        if held is not None and topic in held:
-            held[topic].append((seq, frame))
-            if len(held[topic]) > self._limit // 64:
-                self.close(TOO_SLOW, "too slow: reconnect and resume")
+        if self._held is None:
+            self.send(frame)
+        elif self._holds_all or topic in self._held:
+            self._hold_back(topic, seq, frame)
         else:
             self.send(frame)
 
-    def hold(self, *topics: str) -> None:
-        """Keep back the frames of these topics from now on."""
+    def hold_all(self) -> None:
+        """Keep back the durable frames of every topic from now on."""
+        self._held, self._holds_all = {}, True
+
+    def release_all(self, after: Mapping[str, int]) -> None:
+        """Let everything held through, but for what `after` (topic → seq) says the peer has by now."""
+        held, self._held, self._holds_all = self._held or {}, None, False
+        for topic, frames in held.items():
+            self._let_through(frames, after.get(topic, 0))
+
+    def hold(self, topic: str) -> None:
+        """Keep back the durable frames of one topic from now on."""
         self._held = self._held or {}
-        for topic in topics:
-            self._held.setdefault(topic, [])
+        self._held.setdefault(topic, [])
 
     def release(self, topic: str, after_seq: int) -> None:
-        """Let the held frames of a topic through, without those up to `after_seq`, which the peer has by now."""
-        if self._held is None:
-            return
-        frames = self._held.pop(topic, [])
+        """Let the held frames of a topic through, but for those up to `after_seq`."""
+        frames = self._held.pop(topic, []) if self._held else []
         self._held = self._held or None
+        self._let_through(frames, after_seq)
+
+    def _hold_back(self, topic: str, seq: int, frame: Frame) -> None:
+        frames = (self._held or {}).setdefault(topic, [])
+        frames.append((seq, frame))
+        if len(frames) > MAX_HELD:
+            self.close(TOO_SLOW, TOO_SLOW_REASON)
+
+    def _let_through(self, frames: list[tuple[int, Frame]], after_seq: int) -> None:
         for seq, frame in frames:
             if seq > after_seq:
                 self.send(frame)

@@ -29,6 +29,10 @@ class Socket(Protocol):
         """Wait until the peer has taken most of what was written, or is gone."""
         ...
 
+    async def finish(self) -> None:
+        """Wait until a close has been handed over; called last."""
+        ...
+
 
 def socket_for(scope: Any, send: Any) -> Socket:
     """Return the best socket that this server offers."""
@@ -61,6 +65,9 @@ class DirectSocket:
         """Wait for the transport's buffer to fall below its mark."""
         await self._protocol.writable.wait()
 
+    async def finish(self) -> None:
+        """Nothing to wait for: a close is on the transport as soon as it is asked for."""
+
 
 class AsgiSocket:
     """For other ASGI servers: a queue, and a task while there is something in it."""
@@ -89,6 +96,10 @@ class AsgiSocket:
         """Wait until the queue is sent."""
         if self._task is not None:
             await asyncio.wait([self._task])
+
+    async def finish(self) -> None:
+        """Wait until the queue and the close are sent."""
+        await self.drain()
 
     def _work(self) -> None:
         if self._task is None or self._task.done():

@@ -1,7 +1,6 @@
 """Renders every failure as `application/problem+json` (RFC 9457), in one place."""
 
 import http
-import re
 from typing import Any
 
 import msgspec
@@ -18,6 +17,7 @@ from kernel.errors import (
     Problem,
     TooLargeError,
     UnauthenticatedError,
+    undecodable,
 )
 from kernel.http.request_id import request_id_of
 
@@ -31,9 +31,6 @@ BY_STATUS: dict[int, type[ParleyError]] = {
     404: NotFoundError,
     413: TooLargeError,
 }
-PATH = re.compile(r" - at `(?P<path>[^`]*)`\Z")
-STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
-
 
 def render(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """Turn any exception into a problem response; only unexpected ones are logged, with their traceback."""
@@ -53,10 +50,8 @@ def understood(error: Exception) -> ParleyError | None:
     """Translate the errors of libraries at the edge into ours; None for what nobody expected."""
     if isinstance(error, ParleyError):
         return error
-    if isinstance(error, msgspec.ValidationError):
-        return MalformedError("The input is not as documented", errors=[field_error(str(error))])
-    if isinstance(error, msgspec.DecodeError):
-        return MalformedError(f"The body is not valid JSON: {error}")
+    if isinstance(error, msgspec.MsgspecError | RecursionError):
+        return undecodable(error)
     if isinstance(error, ValidationException):
         return _from_validation(error)
     if isinstance(error, HTTPException) and error.status_code < http.HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -64,20 +59,12 @@ def understood(error: Exception) -> ParleyError | None:
     return None
 
 
-def field_error(message: str, prefix: str = "") -> FieldError:
-    """Turn msgspec's message, which ends in a path such as `$.a[0]`, into a JSON pointer and the rest."""
-    match = PATH.search(message)
-    if match is None:
-        return FieldError(prefix, message)
-    steps = [name or index for name, index in STEP.findall(match["path"])]
-    pointer = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
-    return FieldError(prefix + pointer, message[: match.start()])
-
-
 def _from_validation(error: ValidationException) -> MalformedError:
     extra = error.extra if isinstance(error.extra, list) else []
+    if any(item.get("key") == "data" and item.get("message") == "'data'" for item in extra):
+        return MalformedError("A JSON body is needed")
     errors = [FieldError(_pointer(item), str(item.get("message", ""))) for item in extra if isinstance(item, dict)]
-    return MalformedError("The input is not as documented", errors=errors or None)
+    return MalformedError("The input is not as documented" if errors else error.detail, errors=errors or None)
 
 
 def _pointer(item: dict[str, Any]) -> str:

@@ -90,7 +90,7 @@ class Contexts:
         status = "active" if wanted.status == "open" else "archived"
         drafts = [_draft(change) for change in changes]
         if status != locked.status:
-            drafts.append(Draft("channel_archived" if status == "archived" else "channel_reopened", details={}))
+            drafts.append(Draft("channel_archived" if status == "archived" else "channel_reopened"))
         records = [append.extend(locked.head, draft, locked.now) for draft in drafts]
         if records:
             await append.insert(tx.connection, records, [locked.head])

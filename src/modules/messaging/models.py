@@ -96,3 +96,14 @@ class Message(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
     hash: Mapped[bytes] = mapped_column(LargeBinary)
     __table_args__ = (UniqueConstraint("channel_id", "sender_id", "client_id"),)
+
+
+class SocketTicket(Base):
+    """A single-use way into the chat socket."""
+
+    __tablename__ = "chat_socket_tickets"
+    ticket_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    user_id: Mapped[str] = mapped_column(Text)
+    role: Mapped[str] = mapped_column(Text)
+    credential_expires_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime] = mapped_column(Moment, index=True)

@@ -1,5 +1,6 @@
 """Messaging's reads and its small writes. The log itself is written by `log.append` only."""
 
+import hashlib
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Literal
@@ -35,12 +36,16 @@ SELECT {COLUMNS} FROM chat_messages WHERE channel_id = $1 AND kind = 'text' AND 
 CHANNEL_IDS = "SELECT channel_id FROM chat_participants WHERE user_id = $1 AND left_seq IS NULL"
 
 HEADS = """
-SELECT c.id, c.last_seq, p.last_read_seq,
+SELECT h.channel_id, h.last_seq, h.last_read_seq, CASE WHEN h.place <= $2 THEN
     (SELECT count(*) FROM chat_messages m
-     WHERE m.channel_id = c.id AND m.seq > p.last_read_seq AND m.kind = 'text' AND m.sender_id <> p.user_id) AS unread
-FROM chat_participants p JOIN chat_channels c ON c.id = p.channel_id
-WHERE p.user_id = $1 AND p.left_seq IS NULL
-ORDER BY c.last_message_at DESC NULLS LAST, c.id LIMIT $2
+     WHERE m.channel_id = h.channel_id AND m.seq > h.last_read_seq AND m.kind = 'text' AND m.sender_id <> $1)
+    END AS unread
+FROM (
+    SELECT p.channel_id, c.last_seq, p.last_read_seq,
+        row_number() OVER (ORDER BY c.last_message_at DESC NULLS LAST, c.id) AS place
+    FROM chat_participants p JOIN chat_channels c ON c.id = p.channel_id
+    WHERE p.user_id = $1 AND p.left_seq IS NULL
+) h ORDER BY h.place
 """
 
 RESUMABLE = """
@@ -76,7 +81,22 @@ LEFT JOIN LATERAL (
 ORDER BY s.i
 """
 
-ALL_AFTER = 2**63 - 1
+EPOCH = """
+SELECT format('%s-%s-%s', s.system_identifier, c.timeline_id, (SELECT oid FROM pg_database WHERE datname = current_database()))
+FROM pg_control_system() s, pg_control_checkpoint() c
+"""
+
+ISSUE_TICKET = """
+INSERT INTO chat_socket_tickets (ticket_hash, user_id, role, credential_expires_at, expires_at)
+VALUES ($1, $2, $3, to_timestamp($4), now() + $5 * interval '1 second') RETURNING expires_at
+"""
+
+REDEEM_TICKET = """
+DELETE FROM chat_socket_tickets WHERE ticket_hash = $1
+RETURNING user_id, role, extract(epoch FROM credential_expires_at)::float8 AS exp, expires_at > now() AS fresh
+"""
+
+END_OF_LOG = 2**63 - 1
 
 
 class ContextRow(msgspec.Struct, frozen=True):
@@ -137,7 +157,10 @@ async def channel_ids(connection: Connection, user_id: str) -> list[UUID]:
 
 
 async def heads(connection: Connection, user_id: str, limit: int) -> list[asyncpg.Record]:
-    """Return (channel, last_seq, last_read_seq, unread) of somebody's newest channels."""
+    """Return (channel, last_seq, last_read_seq, unread) of somebody's channels, newest first.
+
+    Unread texts are counted for the first `limit` only.
+    """
     return await connection.fetch(HEADS, user_id, limit)
 
 
@@ -157,6 +180,11 @@ async def spans(
     """Return (takes part, muted until, unread texts, their senders) of each (user, channel, from seq, to seq)."""
     rows = await connection.fetch(SPANS, *(list(column) for column in zip(*keys, strict=True)))
     return [(row["is_participant"], row["muted_until"], row["unread"], row["names"]) for row in rows]
+
+
+async def epoch(connection: Connection) -> str:
+    """Return what names this history: another after a restore from a backup or a fail-over."""
+    return hashlib.sha256(str(await connection.fetchval(EPOCH)).encode()).hexdigest()[:16]
 
 
 def _records(rows: list[asyncpg.Record]) -> list[Record]:

@@ -15,6 +15,11 @@ def channel_topic(channel_id: UUID) -> str:
     return f"channel:{channel_id}"
 
 
+def is_channel(topic: str) -> bool:
+    """Whether a topic is a channel's."""
+    return topic.startswith("channel:")
+
+
 class Broadcast:
     """Called right after each commit, in the order of seqs; never awaits."""
 

@@ -66,7 +66,7 @@ class Ack(ServerFrame, tag="ack"):
     message: Message
 
 
-class ErrorFrame(ServerFrame, tag="error"):
+class ErrorFrame(ServerFrame, tag="error", kw_only=True):
     """Something that the client sent was refused."""
 
     ref: str | UnsetType = UNSET

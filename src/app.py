@@ -1,0 +1,124 @@
+"""The composition root: builds every part and wires it to the others. Nothing imports this but entry points."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.middleware import DefineMiddleware
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+
+from bus import Bus, outbox
+from kernel import migrate
+from kernel.database import Database
+from kernel.http import access, health, problems
+from kernel.http.request_id import RequestIdMiddleware
+from kernel.settings import Settings, load
+from kernel.startup import opened
+from kernel.telemetry.metrics import OUTBOX_AGE
+from modules.identity.events import UserDeactivated
+from modules.identity.module import IdentityModule
+from modules.messaging.module import MessagingModule
+from realtime.hub import Hub
+from realtime.presence import LocalPresence
+
+MAX_BODY_BYTES = 1024 * 1024
+OUTBOX_OVERDUE_S = 60.0
+
+
+class Parley:
+    """All parts of one process, wired; `running` brings them up and takes them down in order."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.database = Database()
+        self.bus = Bus()
+        self.hub = Hub()
+        self.draining = False
+        self.identity = IdentityModule(settings=settings, database=self.database, bus=self.bus)
+        self.messaging = MessagingModule(
+            settings=settings,
+            database=self.database,
+            bus=self.bus,
+            hub=self.hub,
+            people=self.identity.directory,
+            authenticator=self.identity.authenticator,
+        )
+        self.presence = LocalPresence(self.hub, settings.away_after_s)
+        self.modules = (self.identity, self.messaging)
+        self.identity.subscribe(self.bus)
+        self.bus.on(UserDeactivated, lambda event: self.messaging.gateway.close_user(event.user_id))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Open the database, start the modules and then the bus; stop in the opposite order."""
+        async with opened(self.settings, self.database):
+            for module in self.modules:
+                await module.start()
+            self.bus.start(self.database)
+            try:
+                yield
+            finally:
+                await self.bus.stop()
+                for module in reversed(self.modules):
+                    await module.stop()
+
+    async def drain(self, *, within_s: float = 1.0) -> None:
+        """Stop being ready and ask clients to reconnect elsewhere; what was sent is still written."""
+        self.draining = True
+        await self.messaging.gateway.drain(within_s=within_s)
+
+    def checks(self) -> dict[str, health.Check]:
+        """Return what readiness depends on."""
+        return {"server": self._serving, "database": self._migrated, "outbox": self._outbox_in_time}
+
+    async def _serving(self) -> str | None:
+        return "stopping" if self.draining else None
+
+    async def _migrated(self) -> str | None:
+        async with self.database.engine.connect() as connection:
+            return None if await migrate.at_head(connection) else "migrations are pending"
+
+    async def _outbox_in_time(self) -> str | None:
+        async with self.database.connection() as connection:
+            age = await outbox.oldest_age_s(connection)
+        OUTBOX_AGE.set(age)
+        return None if age < OUTBOX_OVERDUE_S else f"the oldest event has been waiting for {age:.0f} s"
+
+
+def create_app(settings: Settings | None = None, *, parley: Parley | None = None) -> Litestar:
+    """Return the web application; settings come from the environment when none are given."""
+    parley = parley or Parley(settings or load(os.environ))
+
+    @asynccontextmanager
+    async def lifespan(_app: Litestar) -> AsyncIterator[None]:
+        async with parley.running():
+            yield
+
+    return Litestar(
+        route_handlers=[
+            *health.routes(parley.checks()),
+            *(route for module in parley.modules for route in module.routes),
+        ],
+        lifespan=[lifespan],
+        guards=[access.guard],
+        dependencies={"caller": Provide(access.provide_caller, sync_to_thread=False)},
+        exception_handlers={Exception: problems.render},
+        middleware=[DefineMiddleware(RequestIdMiddleware)],
+        request_max_body_size=MAX_BODY_BYTES,
+        state=State({access.AUTHENTICATOR: parley.identity.authenticator, "parley": parley}),
+        openapi_config=OpenAPIConfig(
+            title="Parley",
+            version="0.1.0",
+            path="/schema",
+            render_plugins=[JsonRenderPlugin()],
+            use_handler_docstrings=True,
+        ),
+        logging_config=None,
+        debug=False,
+    )
+
+

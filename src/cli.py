@@ -1,0 +1,202 @@
+"""The command line. Settings come from the environment; commands work beside a running server."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from functools import wraps
+from typing import Any, ParamSpec
+from uuid import UUID
+
+import click
+import structlog
+
+from kernel.settings import Settings, SettingsError, effective, load, unknown
+from kernel.telemetry.logging import configure
+
+P = ParamSpec("P")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Parley: the conversation layer of a business web application."""
+
+
+def _settings() -> Settings:
+    """Load the settings or leave with everything that is wrong with them."""
+    try:
+        settings = load(os.environ)
+    except SettingsError as error:
+        _leave(error)
+    configure(settings.log_level)
+    for name in unknown(os.environ):
+        structlog.get_logger("settings").warning("unknown_setting", name=name)
+    return settings
+
+
+def _leave(error: SettingsError) -> Any:
+    for problem in error.problems:
+        click.echo(f"parley: {problem}", err=True)
+    sys.exit(2)
+
+
+@asynccontextmanager
+async def _identity(settings: Settings) -> AsyncIterator[Any]:
+    from bus import Bus
+    from kernel.database import Database
+    from kernel.startup import opened
+    from modules.identity.module import IdentityModule
+
+    database, bus = Database(), Bus()
+    identity = IdentityModule(settings=settings, database=database, bus=bus)
+    async with opened(settings, database):
+        yield identity
+
+
+def _asynchronous(command: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        from kernel.errors import ParleyError
+
+        try:
+            asyncio.run(command(*args, **kwargs))
+        except SettingsError as error:
+            _leave(error)
+        except ParleyError as error:
+            raise click.ClickException(str(error)) from None
+
+    return run
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1))
+def serve(host: str, port: int, workers: int) -> None:
+    """Migrate, then serve."""
+    from server import build
+
+    settings = _settings()
+    if workers > 1:
+        raise click.UsageError("--workers above 1 needs REDIS_URL and arrives with the Redis backplane")
+    try:
+        build(settings, host=host, port=port).run()
+    except SettingsError as error:
+        _leave(error)
+
+
+@main.command("check-config")
+def check_config() -> None:
+    """Print the effective settings, secrets masked; fail on any that is wrong."""
+    settings = _settings()
+    for name, value in effective(settings).items():
+        click.echo(f"{name}={value}")
+
+
+@main.command()
+@_asynchronous
+async def migrate() -> None:
+    """Bring the database to the newest schema."""
+    settings = _settings()
+    async with _identity(settings):
+        click.echo("The database is at the newest schema.")
+
+
+@main.group()
+def keys() -> None:
+    """API keys of host back ends."""
+
+
+@keys.command("create")
+@click.argument("name")
+@click.option("--scope", "scopes", multiple=True, default=("*",), show_default=True)
+@_asynchronous
+async def keys_create(name: str, scopes: tuple[str, ...]) -> None:
+    """Make a key and print it; it is not shown again."""
+    async with _identity(_settings()) as identity:
+        _, key = await identity.keys.create(name, scopes)
+        click.echo(key)
+
+
+@keys.command("list")
+@_asynchronous
+async def keys_list() -> None:
+    """List keys, without their secrets."""
+    async with _identity(_settings()) as identity:
+        for key in await identity.keys.list():
+            state = "revoked" if key.revoked_at else "active"
+            click.echo(f"{key.id}  {key.prefix}…  {state:8}  {','.join(key.scopes)}  {key.name}")
+
+
+@keys.command("revoke")
+@click.argument("key_id", type=click.UUID)
+@_asynchronous
+async def keys_revoke(key_id: UUID) -> None:
+    """Refuse a key from now on."""
+    async with _identity(_settings()) as identity:
+        await identity.keys.revoke(key_id)
+        click.echo("Revoked.")
+
+
+@main.command()
+@click.argument("user_id")
+@click.option("--role", type=click.Choice(["user", "admin", "auditor"]), default="user", show_default=True)
+@click.option("--expires-in", default=3600, show_default=True, help="Seconds.")
+@_asynchronous
+async def token(user_id: str, role: Any, expires_in: int) -> None:
+    """Print a token for an existing user."""
+    async with _identity(_settings()) as identity:
+        grant = await identity.tokens.grant(user_id, role=role, expires_in_s=expires_in)
+        click.echo(identity.tokens.sign(grant))
+
+
+@main.group()
+def outbox() -> None:
+    """Events on their way to durable consumers."""
+
+
+@outbox.command("list")
+@click.option("--dead", is_flag=True, help="Only those that were given up.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000))
+@_asynchronous
+async def outbox_list(dead: bool, limit: int) -> None:  # noqa: FBT001 - a click flag
+    """List waiting and dead events."""
+    from bus import outbox as table
+    from kernel.clock import rfc3339
+
+    async with _database(_settings()) as database, database.connection() as connection:
+        for row in await table.listing(connection, dead_only=dead, limit=limit):
+            state = "dead" if row.dead_at else "waiting"
+            when = rfc3339(row.staged_at)
+            error = row.last_error or ""
+            click.echo(f"{row.id}  {state:7}  {when}  {row.consumer}  {row.event_type}  {row.attempts}  {error}")
+
+
+@outbox.command("replay")
+@click.argument("ids", nargs=-1, type=click.UUID)
+@click.option("--all", "everything", is_flag=True, help="Every dead event.")
+@_asynchronous
+async def outbox_replay(ids: tuple[UUID, ...], everything: bool) -> None:  # noqa: FBT001 - a click flag
+    """Give dead events a new life."""
+    from bus import outbox as table
+
+    if not ids and not everything:
+        raise click.UsageError("name events, or say --all")
+    async with _database(_settings()) as database, database.connection() as connection:
+        count = await table.replay(connection, None if everything else list(ids))
+        click.echo(f"{count} replayed.")
+
+
+@asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[Any]:
+    from kernel.database import Database
+    from kernel.startup import opened
+
+    database = Database()
+    async with opened(settings, database):
+        yield database
+
+
+if __name__ == "__main__":
+    main()

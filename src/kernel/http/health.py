@@ -1,0 +1,48 @@
+"""Health and metrics, for whoever runs Parley."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import prometheus_client
+import structlog
+from litestar import MediaType, Response, get
+from litestar.handlers import HTTPRouteHandler
+
+from kernel.http.access import ANYONE, who
+
+log = structlog.get_logger(__name__)
+
+Check = Callable[[], Awaitable[str | None]]
+"""Returns what is wrong, or None."""
+
+
+def routes(checks: dict[str, Check]) -> list[HTTPRouteHandler]:
+    """Return `/health/live`, `/health/ready` and `/metrics`."""
+
+    @get("/health/live", opt=who(ANYONE), operation_id="live", summary="The process answers", tags=["Operation"])
+    async def live() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @get("/health/ready", opt=who(ANYONE), operation_id="ready", summary="Ready for traffic", tags=["Operation"])
+    async def ready() -> Response[dict[str, Any]]:
+        """503 while anything that requests need is missing; `checks` says what."""
+        results = {name: await _run(check) for name, check in checks.items()}
+        good = all(result == "ok" for result in results.values())
+        body = {"status": "ready" if good else "not ready", "checks": results}
+        return Response(body, status_code=200 if good else 503, headers={} if good else {"Retry-After": "2"})
+
+    @get("/metrics", opt=who(ANYONE), include_in_schema=False, media_type=MediaType.TEXT)
+    async def metrics() -> Response[bytes]:
+        return Response(
+            prometheus_client.generate_latest(), headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST}
+        )
+
+    return [live, ready, metrics]
+
+
+async def _run(check: Check) -> str:
+    try:
+        return await check() or "ok"
+    except Exception as error:
+        log.warning("health_check_failed", error=type(error).__name__)
+        return type(error).__name__

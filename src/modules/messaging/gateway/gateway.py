@@ -1,0 +1,224 @@
+"""The chat socket's endpoint: admits, joins, serves and lets go.
+
+Overview: an ASGI application for one path. Each socket is a task that waits for frames; what goes out is written by
+the hub, straight to the transport.
+
+Guarantees:
+- Joining is free of races: the connection hears live frames (held back) before the log's heads are read for `ready`;
+  what was committed before that reading is covered by the heads, what came after is let through.
+- Resuming likewise: live frames of a channel are held while its missed records are read and sent.
+- Removal from a channel takes effect in the same step in which its record is announced.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from kernel.auth import Authenticator, Principal
+from kernel.clock import now, rfc3339
+from kernel.database import Database
+from kernel.errors import ParleyError
+from kernel.settings import Settings
+from kernel.telemetry.metrics import SOCKETS
+from modules.messaging import store
+from modules.messaging.gateway import client_frames as client
+from modules.messaging.gateway import closing
+from modules.messaging.gateway import server_frames as server
+from modules.messaging.gateway.admission import Admission, Receive, RefusedError
+from modules.messaging.gateway.broadcast import channel_topic, is_channel
+from modules.messaging.gateway.session import Session
+from modules.messaging.service import Messaging
+from realtime.connection import Connection
+from realtime.hub import Hub
+from realtime.socket import socket_for
+
+log = structlog.get_logger(__name__)
+
+SUBPROTOCOL = "parley.v1"
+CHANNELS_IN_READY = 200
+RESUME_PAGE = 500
+MAX_REASON_BYTES = 120
+"""A close frame carries at most 123 bytes of reason (RFC 6455, 5.5)."""
+
+Sender = Callable[[Any], Awaitable[None]]
+
+
+class Gateway:
+    """Serves `/ws/chat`."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        hub: Hub,
+        messaging: Messaging,
+        authenticator: Authenticator,
+        admission: Admission,
+        settings: Settings,
+    ) -> None:
+        self._database = database
+        self._hub = hub
+        self.messaging = messaging
+        self.authenticator = authenticator
+        self._admission = admission
+        self._settings = settings
+        self.frames_per_s = settings.max_frames_per_s
+        self._epoch = ""
+        self._open = 0
+        self._draining = False
+        self._limits = server.Limits(
+            message_chars=settings.max_message_chars,
+            frame_bytes=settings.max_frame_bytes,
+            messages_per_s=settings.messages_per_s,
+            message_burst=settings.message_burst,
+            sockets_per_user=settings.max_sockets_per_user,
+        )
+
+    async def __call__(self, scope: Any, receive: Receive, send: Sender) -> None:
+        """Serve one socket from its handshake to its end."""
+        await receive()
+        offered = scope.get("subprotocols", [])
+        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if SUBPROTOCOL in offered else None})
+        socket = socket_for(scope, send)
+        self._open += 1
+        try:
+            principal = await self._admit(scope, receive)
+            connection = Connection(principal.id, socket, queue_limit=self._settings.max_socket_queue_bytes)
+            await self._serve(connection, principal, receive)
+        except RefusedError as refusal:
+            socket.close(refusal.code, refusal.reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore"))
+        finally:
+            self._open -= 1
+            await socket.finish()
+
+    async def resume(self, connection: Connection, frame: client.Resume) -> None:
+        """Send what a client missed, in order, then `resumed`; or tell it that its history is another one."""
+        async with self._database.connection() as c:
+            heads = await store.resumable(c, connection.user_id, [wanted.channel_id for wanted in frame.channels])
+        mine = [wanted for wanted in frame.channels if wanted.channel_id in heads]
+        if frame.epoch != await self.epoch() or any(w.after_seq > heads[w.channel_id] for w in mine):
+            ends = [server.ResumedHead(channel, last_seq) for channel, last_seq in heads.items()]
+            connection.send(server.frame(server.Resumed(ref=frame.ref, channels=ends, reset=True)))
+            return
+        ends = [await self._resume_channel(connection, wanted) for wanted in mine]
+        resumed = server.Resumed(ref=frame.ref, channels=[end for end in ends if end is not None])
+        connection.send(server.frame(resumed))
+
+    async def epoch(self) -> str:
+        """Return what names this history."""
+        if not self._epoch:
+            async with self._database.connection() as c:
+                self._epoch = await store.epoch(c)
+        return self._epoch
+
+    def close_user(self, user_id: str) -> None:
+        """Close every socket of somebody who was deactivated."""
+        for connection in self._hub.connections_of(user_id):
+            connection.close(closing.DEACTIVATED, "user deactivated")
+
+    async def drain(self, *, within_s: float) -> None:
+        """Take no new sockets and ask the present ones to reconnect, spread over `within_s` seconds."""
+        self._draining = True
+        connections = list(self._hub.connections)
+        random.shuffle(connections)
+        batch = max(1, len(connections) // 20)
+        for start in range(0, len(connections), batch):
+            for connection in connections[start : start + batch]:
+                connection.close(closing.RESTART, "restarting: reconnect with jitter")
+            await asyncio.sleep(within_s / 20 if start + batch < len(connections) else 0)
+
+    async def _admit(self, scope: Any, receive: Receive) -> Principal:
+        if self._draining:
+            raise RefusedError(closing.RESTART, "restarting: reconnect with jitter")
+        if self._open > self._settings.max_sockets:
+            raise RefusedError(closing.OVERLOADED, f"at most {self._settings.max_sockets} sockets here")
+        principal = await self._admission.admit(scope, receive)
+        if len(self._hub.connections_of(principal.id)) >= self._settings.max_sockets_per_user:
+            raise RefusedError(closing.TOO_MANY, f"at most {self._settings.max_sockets_per_user} sockets a user")
+        return principal
+
+    async def _serve(self, connection: Connection, principal: Principal, receive: Receive) -> None:
+        self._hub.register(connection)
+        session = Session(self, connection, principal)
+        SOCKETS.labels("chat").inc()
+        try:
+            await self._join(connection)
+            while not connection.closed:
+                event = await receive()
+                if event["type"] != "websocket.receive":
+                    break
+                await session.receive(event.get("text"))
+        except ParleyError as error:
+            connection.close(closing.OVERLOADED, error.detail)
+        except Exception:
+            log.exception("session_failed", connection_id=str(connection.id))
+            connection.close(1011, "internal error")
+        finally:
+            SOCKETS.labels("chat").dec()
+            session.end()
+            self._hub.drop(connection)
+
+    async def _join(self, connection: Connection) -> None:
+        """Subscribe first, with frames held back, then read the heads; see the guarantees above.
+
+        Announcements change subscriptions meanwhile. They and what was read agree when the loop ends, and whatever
+        changes after that is announced.
+        """
+        connection.hold_all()
+        async with self._database.connection() as c:
+            self._subscribe_to(connection, await store.channel_ids(c, connection.user_id))
+            heads = await store.heads(c, connection.user_id, CHANNELS_IN_READY)
+            while not self._subscribe_to(connection, [head["channel_id"] for head in heads]):
+                heads = await store.heads(c, connection.user_id, CHANNELS_IN_READY)
+        connection.send(server.frame(self._ready(connection, heads, await self.epoch())))
+        connection.release_all({channel_topic(head["channel_id"]): head["last_seq"] for head in heads})
+
+    def _subscribe_to(self, connection: Connection, channels: Iterable[UUID]) -> bool:
+        """Make the connection hear these channels only; returns whether it already did."""
+        wanted = {channel_topic(channel) for channel in channels}
+        present = {topic for topic in connection.topics if is_channel(topic)}
+        for topic in present - wanted:
+            self._hub.unsubscribe(connection, topic)
+        for topic in wanted - present:
+            self._hub.subscribe(connection, topic)
+        return wanted == present
+
+    def _ready(self, connection: Connection, heads: list[asyncpg.Record], epoch: str) -> server.Ready:
+        return server.Ready(
+            connection_id=connection.id,
+            user_id=connection.user_id,
+            epoch=epoch,
+            server_time=rfc3339(now()),
+            heartbeat_s=self._settings.ws_heartbeat_s,
+            limits=self._limits,
+            channels=[server.ChannelHead(*head) for head in heads[:CHANNELS_IN_READY]],
+            more=len(heads) > CHANNELS_IN_READY,
+        )
+
+    async def _resume_channel(self, connection: Connection, wanted: client.ResumeFrom) -> server.ResumedHead | None:
+        topic = channel_topic(wanted.channel_id)
+        connection.hold(topic)
+        after = wanted.after_seq
+        try:
+            head = await self._head(connection.user_id, wanted.channel_id)
+            while head is not None and after < head and not connection.closed:
+                after = await self._resume_page(connection, wanted.channel_id, after, head)
+                await connection.drain()
+        finally:
+            connection.release(topic, after)
+        return None if head is None else server.ResumedHead(wanted.channel_id, after)
+
+    async def _head(self, user_id: str, channel_id: UUID) -> int | None:
+        async with self._database.connection() as c:
+            return (await store.resumable(c, user_id, [channel_id])).get(channel_id)
+
+    async def _resume_page(self, connection: Connection, channel_id: UUID, after: int, head: int) -> int:
+        page = await self.messaging.records(channel_id, after=after, up_to=head, limit=RESUME_PAGE)
+        for record, message in page:
+            connection.send(server.changed(record) if message is None else server.created(message))
+        return page[-1][0].seq

@@ -1,0 +1,143 @@
+"""One socket's session, from its authentication to its end: which frame leads to what."""
+
+import asyncio
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from kernel.auth import Principal
+from kernel.clock import from_unix, rfc3339
+from kernel.errors import MalformedError, ParleyError, TooManyRequestsError, UnauthenticatedError, undecodable
+from kernel.ratelimit import Bucket
+from modules.messaging import views
+from modules.messaging.gateway import client_frames as client
+from modules.messaging.gateway import server_frames as server
+from modules.messaging.gateway.closing import EXPIRED, NOT_UNDERSTOOD, TOO_MANY
+from modules.messaging.schemas import PostMessage
+from modules.messaging.writer import ContextKey, Outcome, Stored
+from realtime.connection import Connection
+
+if TYPE_CHECKING:
+    from modules.messaging.gateway.gateway import Gateway
+
+STRIKES = 5
+"""So many frames in a row that can't be understood end the socket."""
+
+
+class Session:
+    """Reacts to the frames of one authenticated connection."""
+
+    def __init__(self, gateway: "Gateway", connection: Connection, principal: Principal) -> None:
+        self._gateway = gateway
+        self._connection = connection
+        self._strikes = 0
+        self._frames = Bucket("frames", per_s=gateway.frames_per_s, burst=gateway.frames_per_s * 4)
+        self._expiry: asyncio.TimerHandle | None = None
+        self._expire_at(principal)
+
+    async def receive(self, text: str | None) -> None:
+        """Handle one frame (None: a binary one). Whatever is wrong with it becomes an error frame."""
+        try:
+            self._frames.take()
+        except TooManyRequestsError as error:
+            self._connection.close(TOO_MANY, error.detail)
+            return
+        try:
+            frame = client.decode(text) if text is not None else _no_text()
+            self._strikes = 0
+            await self._handle(frame)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            self._strike(undecodable(error), text)
+        except MalformedError as error:
+            self._strike(error, text)
+        except ParleyError as error:
+            self._refuse(error, client.ref_of(text or ""))
+
+    def end(self) -> None:
+        """Let go of the timer."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+
+    async def _handle(self, frame: client.Incoming) -> None:
+        match frame:
+            case client.SendMessage():
+                await self._send(frame)
+            case client.Read() | client.Delivered():
+                await self._mark(frame)
+            case client.Resume():
+                await self._gateway.resume(self._connection, frame)
+            case client.View():
+                self._connection.touch()
+                self._connection.on_screen = frame.channel_id
+            case client.Active():
+                self._connection.touch()
+            case client.Ping():
+                self._reply(server.Pong(ref=msgspec.UNSET if frame.ref is None else frame.ref))
+            case client.Auth():
+                await self._refresh(frame)
+
+    async def _send(self, frame: client.SendMessage) -> None:
+        if (frame.channel_id is None) == (frame.context is None):
+            raise MalformedError("Expected either channel_id or context")
+        self._connection.touch()
+        context = frame.context
+        target = frame.channel_id if context is None else ContextKey(context.type, context.id)
+        post = PostMessage(client_id=frame.client_id, content=frame.content)
+        settle = partial(self._settle, frame.ref)
+        await self._gateway.messaging.submit(
+            self._connection.user_id, target, post, settle, origin=self._connection  # type: ignore[arg-type]
+        )
+
+    def _settle(self, ref: str, outcome: Outcome) -> None:
+        if isinstance(outcome, Stored):
+            record = outcome.record
+            message = replace(views.message(record, {}), status="sent")
+            ack = server.Ack(ref=ref, channel_id=record.channel_id, seq=record.seq, message=message)
+            self._reply(ack)
+        else:
+            self._refuse(outcome, ref)
+
+    async def _mark(self, frame: client.Read | client.Delivered) -> None:
+        read = isinstance(frame, client.Read)
+        if read:
+            self._connection.touch()
+        await self._gateway.messaging.mark(self._connection.user_id, frame.channel_id, frame.seq, read=read)
+
+    async def _refresh(self, frame: client.Auth) -> None:
+        try:
+            principal = await self._gateway.authenticator.authenticate(frame.token)
+        except UnauthenticatedError as error:
+            self._connection.close(EXPIRED, error.detail)
+            return
+        if principal.kind != "user" or principal.id != self._connection.user_id:
+            self._connection.close(EXPIRED, "a refresh must be for the same user")
+            return
+        self._expire_at(principal)
+        self._reply(server.AuthRefreshed(expires_at=rfc3339(from_unix(principal.expires_at or time.time()))))
+
+    def _expire_at(self, principal: Principal) -> None:
+        self.end()
+        if principal.expires_at is not None:
+            delay = max(0.0, principal.expires_at - time.time())
+            self._expiry = asyncio.get_running_loop().call_later(
+                delay, self._connection.close, EXPIRED, "the token has expired"
+            )
+
+    def _strike(self, error: MalformedError, text: str | None) -> None:
+        self._strikes += 1
+        self._refuse(error, client.ref_of(text or ""))
+        if self._strikes >= STRIKES:
+            self._connection.close(NOT_UNDERSTOOD, "too many frames that could not be understood")
+
+    def _refuse(self, error: ParleyError, ref: str | None) -> None:
+        self._reply(server.ErrorFrame(ref=msgspec.UNSET if ref is None else ref, problem=error.problem()))
+
+    def _reply(self, content: server.ServerFrame) -> None:
+        self._connection.send(server.frame(content))
+
+
+def _no_text() -> client.Incoming:
+    raise MalformedError("Frames are JSON texts; binary ones are not understood")
