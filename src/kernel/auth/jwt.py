@@ -1,7 +1,7 @@
 """JSON Web Tokens (RFC 7519, with the advice of RFC 8725): HS256 with our secret, or the host's keys by JWKS.
 
-The algorithm decides which key may verify, never the other way round: HS256 only ever meets the secret, and the
-asymmetric ones only ever meet a JWKS key made for that algorithm.
+The algorithm decides which key may verify, never the other way round: HS256 only ever meets the secret, and
+the asymmetric ones only ever meet a JWKS key made for that algorithm.
 """
 
 import hashlib
@@ -18,10 +18,16 @@ from kernel.auth.principal import Role
 from kernel.errors import UnauthenticatedError
 
 ASYMMETRIC = frozenset({"RS256", "ES256", "EdDSA"})
-HEADER_FIELDS = frozenset({"alg", "typ", "kid"})
-"""Any other header (jku, jwk, x5u, crit …) asks us to trust the token's own word: refused."""
+REFUSED_HEADERS = frozenset({"jku", "jwk", "x5u", "x5c", "crit", "b64", "zip", "enc"})
+"""They bring a key of their own or change how the token is read. Others mean nothing to us."""
 MAX_TOKEN_CHARS = 8192
 CACHE_SIZE = 20_000
+RECHECK_S = 300.0
+"""A token is verified again this often, so that a key that the host withdrew stops counting."""
+CLOCK_SKEW_S = 30
+"""Tolerated between the host's clock and ours in `nbf` and `iat`; `exp` is exact."""
+LATEST_EXP = 253_402_300_799
+"""The end of the year 9999: later moments can't be written."""
 SUBJECT = re.compile(r"\A[A-Za-z0-9._:@-]{1,64}\Z")
 
 
@@ -48,19 +54,20 @@ class TokenVerifier:
         self._keys = keys
         self._audience = audience
         self._issuer = issuer
-        self._verified: OrderedDict[bytes, Claims] = OrderedDict()
+        self._verified: OrderedDict[bytes, tuple[float, Claims]] = OrderedDict()
 
     async def verify(self, token: str) -> Claims:
         """Return the claims of a token that is genuine, meant for us and not expired.
 
         Raises:
             UnauthenticatedError: anything else, without saying more than which rule failed.
+            UnavailableError: the host's keys can't be fetched.
         """
         digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
-        claims = self._verified.get(digest)
-        if claims is None:
+        recheck_at, claims = self._verified.get(digest, (0.0, None))
+        if claims is None or recheck_at <= time.monotonic():
             claims = await self._verify(token)
-            self._verified[digest] = claims
+            self._verified[digest] = (time.monotonic() + RECHECK_S, claims)
             if len(self._verified) > CACHE_SIZE:
                 self._verified.popitem(last=False)
         if claims.exp <= time.time():
@@ -78,16 +85,17 @@ class TokenVerifier:
                 algorithms=[header["alg"]],
                 audience=self._audience,
                 issuer=self._issuer,
-                options={"require": ["exp", "sub"], "verify_aud": self._audience is not None},
+                leeway=CLOCK_SKEW_S,
+                options={"require": ["exp", "sub"]},
             )
+            return _claims(payload)
         except jwt.ExpiredSignatureError:
             raise UnauthenticatedError("The token has expired") from None
-        except (jwt.PyJWTError, ValueError, TypeError, KeyError, RecursionError) as error:
+        except (jwt.PyJWTError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise UnauthenticatedError(f"The token is not valid ({type(error).__name__})") from None
-        return _claims(payload)
 
     async def _key_for(self, header: dict[str, Any]) -> Any:
-        if not set(header) <= HEADER_FIELDS:
+        if set(header) & REFUSED_HEADERS:
             raise UnauthenticatedError("The token's header has fields that are not accepted")
         algorithm = header.get("alg")
         if algorithm == "HS256" and self._secret is not None:
@@ -103,7 +111,10 @@ def _claims(payload: dict[str, Any]) -> Claims:
         raise UnauthenticatedError("The token's subject is not a user id")
     if role not in get_args(Role):
         raise UnauthenticatedError("The token's role is unknown")
-    return Claims(sub=payload["sub"], exp=float(payload["exp"]), role=role)
+    exp = float(payload["exp"])
+    if exp > LATEST_EXP:
+        raise UnauthenticatedError("The token's end is out of range")
+    return Claims(sub=payload["sub"], exp=exp, role=role)
 
 
 def sign(

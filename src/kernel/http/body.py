@@ -15,7 +15,7 @@ from kernel.auth import Principal
 class StrictRequest(Request[Principal, Any, Any]):
     """The application's `request_class`."""
 
-    async def json(self) -> Any:  # noqa: ANN401 - Litestar's own signature
+    async def json(self) -> Any:
         """Return the body as the type of the handler's `data`.
 
         Raises:
