@@ -111,7 +111,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         if not text:
             continue
         try:
-            values[field.name] = msgspec.convert(_split(text, field.type), field.type, strict=False)
+            values[field.name] = msgspec.convert(_split(text, field.type), field.type, strict=False, dec_hook=_path)
         except msgspec.ValidationError as error:
             problems.append(f"{variable(field.name)}: {error}")
     settings = Settings(**values)
@@ -125,6 +125,11 @@ def unknown(environ: Mapping[str, str]) -> list[str]:
     """Return the PARLEY_ variables that no setting reads: probably misspelt, so worth a warning."""
     known = {variable(name) for name in Settings.__struct_fields__}
     return sorted(name for name in environ if name.startswith("PARLEY_") and name not in known)
+
+
+def _path(_kind: type, text: str) -> Path:
+    """Make the one kind of value that msgspec doesn't know."""
+    return Path(text)
 
 
 def _split(text: str, kind: object) -> object:

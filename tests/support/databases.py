@@ -1,0 +1,56 @@
+"""Fresh databases, each a copy of one migrated template, on an embedded PostgreSQL."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+
+from kernel import embedded, migrate
+
+TEMPLATE = "parley_template"
+
+
+class Databases:
+    """Makes databases and removes them."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+
+    @contextmanager
+    def fresh(self) -> Iterator[str]:
+        """Give the DSN of an empty, migrated database."""
+        name = f"test_{uuid4().hex}"
+        self._run(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        try:
+            yield with_database(self._dsn, name)
+        finally:
+            self._run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def _run(self, statement: str) -> None:
+        asyncio.run(_execute(self._dsn, statement))
+
+
+def with_database(dsn: str, name: str) -> str:
+    """Return the DSN with another database."""
+    return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
+
+
+@contextmanager
+def databases(data_dir: Path) -> Iterator[Databases]:
+    """Run a PostgreSQL with a migrated template."""
+    with embedded.running(data_dir) as dsn:
+        asyncio.run(_execute(dsn, f"CREATE DATABASE {TEMPLATE}"))
+        asyncio.run(migrate.upgrade(with_database(dsn, TEMPLATE)))
+        yield Databases(dsn)
+
+
+async def _execute(dsn: str, statement: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()

@@ -1,0 +1,146 @@
+"""A real `parley serve` process, and a host back end that talks to it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+PARLEY = str(Path(sys.executable).with_name("parley"))
+SECRET = "a-secret-for-tests-that-is-long-enough-0123456789"
+START_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 20
+
+
+class Server:
+    """One server process, its output in `log`."""
+
+    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.ws_url = f"ws://127.0.0.1:{self.port}/ws/chat"
+        self.environment = environment
+        self.log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [PARLEY, "serve", "--port", str(self.port)], env=self.environment, stdout=output, stderr=output
+            )
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            assert self._process.poll() is None, self.log.read_text()[-3000:]
+            try:
+                if httpx.get(f"{self.url}/health/ready", timeout=2).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                pass
+            time.sleep(0.05)
+        raise TimeoutError(self.log.read_text()[-3000:])
+
+    def stop(self) -> int:
+        """Ask it to stop, and wait; returns its exit code."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def cli(self, *arguments: str) -> str:
+        """Run a `parley` command beside it and return what it prints."""
+        run = subprocess.run(
+            [PARLEY, *arguments], env=self.environment, capture_output=True, text=True, timeout=60, check=True
+        )
+        return run.stdout.strip()
+
+    def _end(self, how: signal.Signals) -> int:
+        if self._process is None:
+            return 0
+        self._process.send_signal(how)
+        try:
+            return self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise
+
+
+class Host:
+    """A host's back end: calls Parley with an API key."""
+
+    def __init__(self, server: Server, key: str) -> None:
+        self.server = server
+        self.http = httpx.Client(
+            base_url=server.url, headers={"Authorization": f"Bearer {key}"}, timeout=30, trust_env=False
+        )
+
+    def user(self, user_id: str, **fields: Any) -> str:
+        """Create a person and return a token of theirs."""
+        body = {"username": user_id, "display_name": user_id.title(), **fields}
+        self.http.put(f"/api/users/{user_id}", json=body).raise_for_status()
+        return self.token(user_id)
+
+    def token(self, user_id: str, **fields: Any) -> str:
+        """Return a token for a person."""
+        response = self.http.post("/api/tokens", json={"user_id": user_id, **fields})
+        return str(response.raise_for_status().json()["token"])
+
+    def context(self, context_id: str, roles: Mapping[str, str], *, kind: str = "booking", **fields: Any) -> Any:
+        """Make a context as wanted."""
+        participants = [{"user_id": user, "role": role} for user, role in roles.items()]
+        body = {"participants": participants, **fields}
+        return self.http.put(f"/api/contexts/{kind}/{context_id}", json=body).raise_for_status().json()
+
+    def person(self, token: str) -> httpx.Client:
+        """Return an HTTP client for somebody."""
+        return httpx.Client(
+            base_url=self.server.url, headers={"Authorization": f"Bearer {token}"}, timeout=30, trust_env=False
+        )
+
+
+@contextmanager
+def running_server(dsn: str, data_dir: Path, **settings: str) -> Iterator[Server]:
+    """Run a server on a database, with settings by their environment names."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    server = Server(environment(dsn, data_dir, **settings), data_dir / "server.log")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+def environment(dsn: str, data_dir: Path, **settings: str) -> dict[str, str]:
+    """Return the environment of a server under test: nothing of the caller's settings leaks in."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PARLEY_", "TWILIO_", "DATABASE_", "REDIS_"))}
+    defaults = {
+        "DATABASE_URL": dsn,
+        "PARLEY_DATA_DIR": str(data_dir),
+        "PARLEY_JWT_SECRET": SECRET,
+        "PARLEY_MESSAGES_PER_S": "100000",
+        "PARLEY_MESSAGE_BURST": "100000",
+        "PARLEY_MAX_FRAMES_PER_S": "100000",
+    }
+    return inherited | defaults | settings
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
