@@ -15,6 +15,7 @@ from bus import Bus, outbox
 from kernel import migrate
 from kernel.database import Database
 from kernel.http import access, health, problems
+from kernel.http.body import StrictRequest
 from kernel.http.request_id import RequestIdMiddleware
 from kernel.settings import Settings, load
 from kernel.startup import opened
@@ -108,6 +109,7 @@ def create_app(settings: Settings | None = None, *, parley: Parley | None = None
         dependencies={"caller": Provide(access.provide_caller, sync_to_thread=False)},
         exception_handlers={Exception: problems.render},
         middleware=[DefineMiddleware(RequestIdMiddleware)],
+        request_class=StrictRequest,
         request_max_body_size=MAX_BODY_BYTES,
         state=State({access.AUTHENTICATOR: parley.identity.authenticator, "parley": parley}),
         openapi_config=OpenAPIConfig(
@@ -120,5 +122,3 @@ def create_app(settings: Settings | None = None, *, parley: Parley | None = None
         logging_config=None,
         debug=False,
     )
-
-

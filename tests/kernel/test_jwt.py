@@ -162,7 +162,20 @@ async def test_a_host_whose_clock_is_ahead_is_forgiven_a_little(local: TokenVeri
 # Algorithms and keys
 
 
-OTHER_ALGORITHMS = ["none", "None", "NONE", "nOnE", "", "HS384", "HS512", "RS384", "PS256", None, 5, []]
+OTHER_ALGORITHMS: list[object] = [
+    "none",
+    "None",
+    "NONE",
+    "nOnE",
+    "",
+    "HS384",
+    "HS512",
+    "RS384",
+    "PS256",
+    None,
+    5,
+    [],
+]
 
 
 @pytest.mark.parametrize("algorithm", OTHER_ALGORITHMS, ids=repr)
@@ -309,11 +322,13 @@ async def test_another_issuer_or_none_is_refused(wrong: object) -> None:
 # Garbage
 
 
+HEADERS: list[object] = [None, [], 5, {"alg": "HS256", "kid": 5}, {"alg": {"a": 1}}]
+PAYLOADS: list[object] = [None, [], 5, "x", {}, {"sub": "ana"}]
 GARBAGE = [
     *("", ".", "..", "...", "a.b.c", "null", "\x00", "\ud800", "é" * 50, "[" * 5000, "." * MAX_TOKEN_CHARS),
     *(f"{b64(part)}.e30.e30" for part in (b"null", b"[]", b"5", b'""', b"{", b"\xff", b"[" * 4000)),
-    *(forged(header, {}) for header in (None, [], 5, {"alg": "HS256", "kid": 5}, {"alg": {"a": 1}})),
-    *(forged({"alg": "HS256"}, payload) for payload in (None, [], 5, "x", {}, {"sub": "ana"})),
+    *(forged(header, {}) for header in HEADERS),
+    *(forged({"alg": "HS256"}, payload) for payload in PAYLOADS),
 ]
 
 

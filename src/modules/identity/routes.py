@@ -39,7 +39,7 @@ DEV_LOGIN_TOKEN_S = 86_400
 @put(
     "/api/users/{user_id:str}",
     opt=who(key("users")),
-    operation_id="put_user",
+    operation_id="putUser",
     summary="Create or replace a person",
 )
 async def put_user(
@@ -61,7 +61,7 @@ async def put_user(
 @post(
     "/api/users/batch",
     opt=who(key("users")),
-    operation_id="put_users",
+    operation_id="putUsers",
     summary="Create or replace up to 100 people",
     status_code=200,
 )
@@ -76,21 +76,21 @@ async def put_users(data: JSONBody[UserBatch], people: NamedDependency[People]) 
     )
 
 
-@get("/api/users/me", opt=who(USER), operation_id="get_me", summary="One's own profile")
+@get("/api/users/me", opt=who(USER), operation_id="getMe", summary="One's own profile")
 async def get_me(caller: NamedDependency[Principal], people: NamedDependency[People]) -> Me:
     """With the connect pin, which lets others send one an invitation."""
     return await people.me(caller.id)
 
 
 @delete(
-    "/api/users/{user_id:str}", opt=who(key("users")), operation_id="deactivate_user", summary="Deactivate"
+    "/api/users/{user_id:str}", opt=who(key("users")), operation_id="deactivateUser", summary="Deactivate"
 )
 async def deactivate_user(user_id: HostIdInPath, people: NamedDependency[People]) -> None:
     """Tokens are refused, sockets closed, the profile is erased; what they wrote stays, under a pseudonym."""
     await people.deactivate(user_id)
 
 
-@post("/api/tokens", opt=who(key("tokens")), operation_id="mint_token", summary="Mint a token for a person")
+@post("/api/tokens", opt=who(key("tokens")), operation_id="mintToken", summary="Mint a token for a person")
 async def mint_token(
     request: Request[Principal, Any, Any],
     data: JSONBody[TokenRequest],
@@ -112,7 +112,7 @@ async def mint_token(
 @post(
     "/api/users/login",
     opt=who(ANYONE),
-    operation_id="dev_login",
+    operation_id="login",
     summary="Development only: become anybody",
     status_code=200,
 )
