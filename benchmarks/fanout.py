@@ -1,0 +1,116 @@
+"""Defends: fan-out to 100 and 1,000 readers ≥ 1.2 × Node `ws`, like for like.
+
+Like for like: Parley's hub on its protocol class against Node's `ws`, broadcasting the same bytes on the same
+command to the same load generator, each alone on the server's core. Then the whole of Parley, where each
+broadcast is a message that is committed first; Node does nothing of that kind.
+"""
+
+from contextlib import ExitStack
+from statistics import median
+
+from benchmarks import servers, shape
+from benchmarks.host import Host
+from benchmarks.load.broadcast import Broadcasts, broadcast
+from benchmarks.load.conversation import Place, talk
+from benchmarks.load.stats import milliseconds
+from benchmarks.load.verdict import Figures, judge
+from benchmarks.machine import LOAD_CORE, CpuMeter, own_pid
+from benchmarks.postgres import Postgres
+from benchmarks.report import Row, compared, plain, skipped
+from benchmarks.servers import NodeMissingError, Server
+
+PART = "Fan-out against Node ws"
+READERS = (100, 1000)
+WINDOW = {100: 8, 1000: 4}
+"""Broadcasts under way: enough to keep the server's core busy, not so many that sockets' buffers fill."""
+TARGET = 1.2
+SENDERS = 4
+PAYLOAD = b'{"type":"message.created","content":"%s"}' % (b"x" * 260)
+
+
+async def measure(server: Server, host: Host, postgres: Postgres, *, rounds: int, seconds: int) -> list[Row]:
+    """Return the rows for each count of readers."""
+    people = [shape.user_id(number) for number in range(1, max(READERS) + 1)]
+    tokens = host.people(people)
+    pure = await _pure(list(tokens.values()), rounds, seconds)
+    rows = []
+    for readers in READERS:
+        place = Place(host.booking(f"fanout-{readers}", people[:readers], "Hello"), people[:readers], SENDERS)
+        whole = []
+        for number in range(rounds):
+            with postgres.on_cores(LOAD_CORE):
+                meter = CpuMeter(server=server.pid, load=own_pid())
+                recording = await talk(server, [place], tokens, meter, run=f"fanout-{number}", seconds=seconds)
+            whole.append((judge(recording), recording.shares))
+        rows += [*_like_for_like(readers, pure), _whole(readers, whole, pure)]
+    return rows
+
+
+Rounds = dict[tuple[str, int], list[Broadcasts]]
+
+
+async def _pure(tokens: list[str], rounds: int, seconds: int) -> Rounds:
+    """Both servers in turn; without Node only ours."""
+    results: Rounds = {}
+    with ExitStack() as stack:
+        running = [stack.enter_context(servers.broadcasting(PAYLOAD))]
+        try:
+            running.append(stack.enter_context(servers.node(PAYLOAD)))
+        except NodeMissingError as error:
+            print(f"\n*** {error}: NOTHING IS COMPARED WITH NODE ***\n")
+        for readers in READERS:
+            for _ in range(rounds):
+                for server in running:
+                    result = await broadcast(
+                        server,
+                        tokens[:readers],
+                        PAYLOAD,
+                        seconds=seconds,
+                        window=WINDOW[readers],
+                        meter=CpuMeter(server=server.pid, load=own_pid()),
+                    )
+                    results.setdefault((server.name, readers), []).append(result)
+    return results
+
+
+def _like_for_like(readers: int, results: Rounds) -> list[Row]:
+    ours, node = results[servers.OURS, readers], results.get((servers.NODE, readers))
+    what = f"hub alone, {readers:,} readers"
+    if node is None:
+        return [skipped(PART, what, "Node is missing")]
+    return [
+        compared(
+            PART,
+            what,
+            [one.deliveries_per_s for one in ours],
+            [one.deliveries_per_s for one in node],
+            unit="deliveries/s",
+            against="Node ws",
+            at_least=TARGET,
+            also=_shares([one.shares for one in ours]) | {"load's share, Node": _load_share(node)},
+        )
+    ]
+
+
+def _whole(readers: int, whole: list[tuple[Figures, dict[str, float]]], pure: Rounds) -> Row:
+    what = f"the whole server, {readers:,} readers, {SENDERS} senders, durable"
+    values = [figures.deliveries_per_s for figures, _ in whole]
+    also = _shares([shares for _, shares in whole]) | {
+        "delivery p50": milliseconds(median(figures.delivery_p50 for figures, _ in whole)),
+    }
+    node = pure.get((servers.NODE, readers))
+    if node is None:
+        return plain(PART, what, values, unit="deliveries/s", also=also)
+    baseline = [one.deliveries_per_s for one in node]
+    return compared(PART, what, values, baseline, unit="deliveries/s", against="Node ws, not durable", also=also)
+
+
+def _shares(shares: list[dict[str, float]]) -> dict[str, float | str]:
+    return {
+        "server's core": f"{median(one['server'] for one in shares):.0%}",
+        "load's share": f"{median(one['load'] for one in shares):.0%}",
+    }
+
+
+def _load_share(results: list[Broadcasts]) -> str:
+    return f"{median(one.shares['load'] for one in results):.0%}"

@@ -1,0 +1,181 @@
+"""Defends: the writer with 64 senders stores ≥ 3 × the messages of the best pgbench, ≥ 10 × on one hot
+channel.
+
+The real `Writer`, in this process, on a pool to the same database that pgbench writes to, round by round in
+turn. Every sender has one message under way and submits the next when it is stored. After the clock stopped,
+the log must hold exactly what was reported as stored, its seqs without a gap.
+"""
+
+import asyncio
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from statistics import median
+from time import perf_counter
+from uuid import UUID
+
+from benchmarks import pgbench, shape
+from benchmarks.load.stats import milliseconds, percentile
+from benchmarks.postgres import Postgres
+from benchmarks.report import Row, compared, plain
+from bus import Bus
+from kernel.database import Database, Transaction
+from modules.messaging.events import MessageCreated
+from modules.messaging.log.record import Record
+from modules.messaging.writer import Outcome, Send, Stored, Writer
+
+PART = "The writer against pgbench"
+SENDERS = (1, 16, 64, 256)
+JUDGED = 64
+SPREAD, HOT = shape.CHANNELS, 1
+TARGETS = {SPREAD: 3.0, HOT: 10.0}
+NAMES = {SPREAD: f"{shape.CHANNELS:,} channels", HOT: "one hot channel"}
+BEST = 2
+"""How many of pgbench's best client counts run in every round."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """A sender as the writer needs to know them."""
+
+    user_id: str
+    username: str
+    display_name: str
+    active: bool = True
+
+
+class Nobody:
+    """Nobody is connected to hear what was committed."""
+
+    def opened(self, channel_id: UUID, user_ids: Iterable[str]) -> None:
+        """Make nothing of a new channel."""
+
+    def announce(self, record: Record, origin: object | None = None) -> None:
+        """Make nothing of a new record."""
+
+
+@dataclass
+class Load:
+    """Senders in a closed loop on `channels` channels."""
+
+    writer: Writer
+    channels: int
+    going: bool = True
+    under_way: int = 0
+    submitted: int = 0
+    refused: int = 0
+    latencies: list[float] = field(default_factory=list)
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def submit(self, sender: Person) -> None:
+        """Submit the sender's next message."""
+        self.submitted += 1
+        self.under_way += 1
+        started = perf_counter()
+
+        def settle(outcome: Outcome) -> None:
+            self.latencies.append(perf_counter() - started)
+            self.under_way -= 1
+            self.refused += not isinstance(outcome, Stored) or outcome.repeated
+            if self.going:
+                self.submit(sender)
+            elif not self.under_way:
+                self.done.set()
+
+        channel = shape.channel_id(random.randint(1, self.channels))
+        self.writer.submit(Send(channel, sender, f"{id(self)}-{self.submitted}", shape.CONTENT, settle))
+
+
+async def measure(postgres: Postgres, database: Database, *, rounds: int, seconds: int) -> list[Row]:
+    """Return a row for each count of senders, spread and on one hot channel, and the baselines."""
+    rows = []
+    for channels in (SPREAD, HOT):
+        best = await pgbench.best_clients(postgres, channels=channels, seconds=1)
+        counts = [run.clients for run in best[:BEST]]
+        baseline: list[float] = []
+        stored: dict[int, list[Result]] = {senders: [] for senders in SENDERS}
+        for _ in range(rounds):
+            runs = [await pgbench.run(postgres, channels=channels, clients=c, seconds=seconds) for c in counts]
+            baseline.append(max(run.per_s for run in runs))
+            for senders in SENDERS:
+                stored[senders].append(await _write(database, channels, senders, seconds))
+            await shape.settle(database)
+        rows += [_row(channels, senders, results, baseline) for senders, results in stored.items()]
+        tried = ", ".join(f"{run.clients}: {run.per_s:,.0f}" for run in sorted(best, key=lambda run: run.clients))
+        rows.append(plain(PART, f"pgbench, {NAMES[channels]}", baseline, unit="messages/s", also={"by clients": tried}))
+    return rows
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run reached."""
+
+    per_s: float
+    p50_s: float
+    p99_s: float
+
+
+def _row(channels: int, senders: int, results: list[Result], baseline: list[float]) -> Row:
+    return compared(
+        PART,
+        f"{senders} senders, {NAMES[channels]}",
+        [result.per_s for result in results],
+        baseline,
+        unit="messages/s",
+        against="best pgbench",
+        at_least=TARGETS[channels] if senders == JUDGED else None,
+        also={
+            "p50": milliseconds(median(result.p50_s for result in results)),
+            "p99": milliseconds(median(result.p99_s for result in results)),
+        },
+    )
+
+
+async def _write(database: Database, channels: int, senders: int, seconds: float) -> Result:
+    bus = Bus()
+    bus.consume("benchmark", MessageCreated, _never)  # staged like pgbench's; nobody is started to read it
+    writer = Writer(database, bus, Nobody())
+    before = await _heads(database)
+    writer.start()
+    load = Load(writer, channels)
+    started = perf_counter()
+    for number in range(senders):
+        user = shape.user_id(1 + number % shape.MEMBERS)
+        load.submit(Person(user, user, user))
+    await asyncio.sleep(seconds)
+    load.going = False
+    await asyncio.wait_for(load.done.wait(), 30)
+    elapsed = perf_counter() - started
+    await writer.stop()
+    if load.refused:
+        raise RuntimeError(f"{load.refused} messages were refused")
+    await _check(database, before, load.submitted)
+    return Result(load.submitted / elapsed, percentile(load.latencies, 50), percentile(load.latencies, 99))
+
+
+async def _never(_tx: Transaction, _events: list[MessageCreated]) -> None:
+    raise NotImplementedError
+
+
+async def _heads(database: Database) -> dict[UUID, int]:
+    async with database.connection() as connection:
+        rows = await connection.fetch("SELECT id, last_seq FROM chat_channels")
+        return {row["id"]: row["last_seq"] for row in rows}
+
+
+async def _check(database: Database, before: dict[UUID, int], submitted: int) -> None:
+    """The log must have grown by exactly what was reported, without a gap."""
+    after = await _heads(database)
+    if sum(after.values()) - sum(before.values()) != submitted:
+        raise RuntimeError("the channels' heads moved by another number of messages than were reported as stored")
+    async with database.connection() as connection:
+        gaps = await connection.fetchval(GAPS, list(before), list(before.values()))
+    if gaps:
+        raise RuntimeError(f"the log of {gaps} channels has a gap or a repeat")
+
+
+GAPS = """
+SELECT count(*) FROM unnest($1::uuid[], $2::bigint[]) AS b (id, seq) JOIN chat_channels c USING (id),
+LATERAL (SELECT count(*) AS records FROM chat_messages m WHERE m.channel_id = c.id AND m.seq > b.seq) AS added
+WHERE added.records <> c.last_seq - b.seq
+"""
