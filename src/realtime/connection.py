@@ -22,7 +22,18 @@ class Connection:
     frames are dropped when the peer lags.
     """
 
-    __slots__ = ("_held", "_holds_all", "_limit", "_socket", "active_at", "closed", "id", "on_screen", "topics", "user_id")
+    __slots__ = (
+        "_held",
+        "_holds_all",
+        "_limit",
+        "_socket",
+        "active_at",
+        "closed",
+        "id",
+        "on_screen",
+        "topics",
+        "user_id",
+    )
 
     def __init__(self, user_id: str, socket: Socket, *, queue_limit: int) -> None:
         self.id: UUID = new_id()

@@ -22,7 +22,7 @@ class ParleyWebSocketProtocol(WebSocketsSansIOProtocol):
         """Start the application with a way to this object."""
         super().handle_connect(event)
         if hasattr(self, "scope"):
-            extensions: dict[str, Any] = self.scope["extensions"]  # type: ignore[assignment]
+            extensions: dict[str, Any] = self.scope["extensions"]
             extensions[EXTENSION] = self
 
     @property

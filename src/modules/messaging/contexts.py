@@ -20,7 +20,7 @@ VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (context_type, context_id) DO UPDATE SET title = excluded.title, status = excluded.status,
     metadata = excluded.metadata, participants = excluded.participants, updated_at = now()
 RETURNING {store.CONTEXT_COLUMNS}, (xmax = 0) AS created
-"""  # noqa: S608 - the columns are ours
+"""
 
 CHANNEL = "SELECT id FROM chat_channels WHERE context_type = $1 AND context_id = $2"
 
@@ -74,7 +74,8 @@ class Contexts:
             raise MalformedError(limit, errors=[FieldError("/participants", limit)])
         roles = {p.user_id: p.role for p in wanted.participants}
         known = await self._people.find(roles)
-        errors, seen = [], set()
+        errors: list[FieldError] = []
+        seen: set[str] = set()
         for index, participant in enumerate(wanted.participants):
             for field, problem in _problems(context_type, participant, set(known), seen):
                 errors.append(FieldError(f"/participants/{index}/{field}", problem))

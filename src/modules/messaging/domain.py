@@ -59,7 +59,9 @@ def membership_changes(present: Mapping[str, str], wanted: Mapping[str, str]) ->
         for user, role in wanted.items()
         if user in present and present[user] != role
     ]
-    joined = [MembershipChange("participant_joined", user, role) for user, role in wanted.items() if user not in present]
+    joined = [
+        MembershipChange("participant_joined", user, role) for user, role in wanted.items() if user not in present
+    ]
     return left + changed + joined
 
 

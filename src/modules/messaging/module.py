@@ -12,6 +12,7 @@ from kernel.database import Database
 from kernel.http.access import ANYONE, who
 from kernel.settings import Settings
 from modules.messaging.contexts import Contexts
+from modules.messaging.conversations import Conversations
 from modules.messaging.gateway.admission import Admission
 from modules.messaging.gateway.broadcast import Broadcast
 from modules.messaging.gateway.gateway import Gateway
@@ -38,6 +39,7 @@ class MessagingModule:
     ) -> None:
         broadcast = Broadcast(hub)
         tickets = Tickets(database)
+        self.conversations = Conversations(database)
         self.writer = Writer(database, bus, broadcast)
         self.messaging = Messaging(database, people, self.writer, settings)
         contexts = Contexts(database, bus, people, broadcast, max_participants=settings.max_participants)
@@ -46,9 +48,7 @@ class MessagingModule:
             hub=hub,
             messaging=self.messaging,
             authenticator=authenticator,
-            admission=Admission(
-                authenticator=authenticator, tickets=tickets, people=people, settings=settings
-            ),
+            admission=Admission(authenticator=authenticator, tickets=tickets, people=people, settings=settings),
             settings=settings,
         )
         self.routes: Sequence[ControllerRouterHandler] = [

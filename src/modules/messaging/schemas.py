@@ -23,14 +23,14 @@ class Incoming(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Base of all input: unknown fields are refused."""
 
 
-class ContextParticipant(Incoming):
+class ContextParticipant(Incoming, frozen=True):
     """Somebody's role in a context."""
 
     user_id: HostId
     role: Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_NUL)]
 
 
-class PutContext(Incoming):
+class PutContext(Incoming, frozen=True):
     """The whole wanted state of a context."""
 
     participants: list[ContextParticipant]
@@ -39,14 +39,14 @@ class PutContext(Incoming):
     status: Literal["open", "closed"] = "open"
 
 
-class PostMessage(Incoming):
+class PostMessage(Incoming, frozen=True):
     """A message to append."""
 
     client_id: ClientId
     content: Content
 
 
-class PutMark(Incoming):
+class PutMark(Incoming, frozen=True):
     """How far somebody has read, or been delivered to."""
 
     seq: Seq

@@ -1,7 +1,7 @@
 """What messaging does, for whichever way in: HTTP and sockets call the same methods."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -151,11 +151,6 @@ class Messaging:
         if marks is None:
             raise ChannelNotFoundError
         return Marks(channel_id, user_id, *marks)
-
-    async def spans(self, keys: Sequence[tuple[str, UUID, int, int]]) -> list[tuple[bool, object, int, list[str]]]:
-        """Answer the notifications' question; see `store.spans`."""
-        async with self._database.connection() as connection:
-            return list(await store.spans(connection, keys))
 
     async def _last_seq(self, connection: Connection, channel_id: UUID, user_id: str) -> int:
         last_seq = await store.last_seq_for(connection, channel_id, user_id)

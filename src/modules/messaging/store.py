@@ -23,15 +23,15 @@ SELECT c.id, c.kind, c.context_type, c.context_id, c.title, c.status, c.last_seq
 FROM chat_channels c WHERE c.context_type = $1 AND c.context_id = $2
 """
 
-LOG = f"SELECT {COLUMNS} FROM chat_messages WHERE channel_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4"  # noqa: S608
+LOG = f"SELECT {COLUMNS} FROM chat_messages WHERE channel_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4"
 
 NEWEST_TEXTS = f"""
 SELECT {COLUMNS} FROM chat_messages WHERE channel_id = $1 AND kind = 'text' AND seq < $2 ORDER BY seq DESC LIMIT $3
-"""  # noqa: S608
+"""
 
 OLDEST_TEXTS = f"""
 SELECT {COLUMNS} FROM chat_messages WHERE channel_id = $1 AND kind = 'text' AND seq > $2 ORDER BY seq LIMIT $3
-"""  # noqa: S608
+"""
 
 CHANNEL_IDS = "SELECT channel_id FROM chat_participants WHERE user_id = $1 AND left_seq IS NULL"
 
@@ -71,10 +71,11 @@ LEFT JOIN chat_participants p ON p.channel_id = s.channel_id AND p.user_id = s.u
 LEFT JOIN LATERAL (
     SELECT sum(per_sender.texts)::bigint AS unread, array_agg(per_sender.name ORDER BY per_sender.latest) AS names
     FROM (
-        SELECT count(*) AS texts, max(m.seq) AS latest, (array_agg(m.sender_display_name ORDER BY m.seq DESC))[1] AS name
+        SELECT count(*) AS texts, max(m.seq) AS latest,
+            (array_agg(m.sender_display_name ORDER BY m.seq DESC))[1] AS name
         FROM chat_messages m
         WHERE m.channel_id = s.channel_id AND m.seq BETWEEN greatest(s.from_seq, p.last_read_seq + 1) AND s.to_seq
-            AND m.kind = 'text' AND m.sender_id <> s.user_id
+            AND m.seq > p.joined_seq AND m.kind = 'text' AND m.sender_id <> s.user_id
         GROUP BY m.sender_id
     ) per_sender
 ) u ON true
@@ -82,8 +83,8 @@ ORDER BY s.i
 """
 
 EPOCH = """
-SELECT format('%s-%s-%s', s.system_identifier, c.timeline_id, (SELECT oid FROM pg_database WHERE datname = current_database()))
-FROM pg_control_system() s, pg_control_checkpoint() c
+SELECT format('%s-%s-%s', s.system_identifier, c.timeline_id, d.oid)
+FROM pg_control_system() s, pg_control_checkpoint() c, pg_database d WHERE d.datname = current_database()
 """
 
 ISSUE_TICKET = """
@@ -118,11 +119,11 @@ CONTEXT_COLUMNS = ", ".join(ContextRow.__struct_fields__)
 async def context(connection: Connection, context_type: str, context_id: str) -> ContextRow | None:
     """Return a context."""
     row = await connection.fetchrow(
-        f"SELECT {CONTEXT_COLUMNS} FROM chat_contexts WHERE context_type = $1 AND context_id = $2",  # noqa: S608
+        f"SELECT {CONTEXT_COLUMNS} FROM chat_contexts WHERE context_type = $1 AND context_id = $2",
         context_type,
         context_id,
     )
-    return row and ContextRow(*row.values())
+    return None if row is None else ContextRow(*row.values())
 
 
 async def channel_of_context(connection: Connection, context_type: str, context_id: str) -> asyncpg.Record | None:
@@ -169,7 +170,9 @@ async def resumable(connection: Connection, user_id: str, channels: Collection[U
     return {row[0]: row[1] for row in await connection.fetch(RESUMABLE, user_id, list(channels))}
 
 
-async def mark(connection: Connection, channel_id: UUID, user_id: str, seq: int, *, read: bool) -> asyncpg.Record | None:
+async def mark(
+    connection: Connection, channel_id: UUID, user_id: str, seq: int, *, read: bool
+) -> asyncpg.Record | None:
     """Move somebody's marks forward, never past the head; None when they don't take part."""
     return await connection.fetchrow(MARK, channel_id, user_id, seq, read)
 

@@ -30,9 +30,7 @@ class RefusedError(Exception):
 class Admission:
     """Decides on new sockets."""
 
-    def __init__(
-        self, *, authenticator: Authenticator, tickets: Tickets, people: People, settings: Settings
-    ) -> None:
+    def __init__(self, *, authenticator: Authenticator, tickets: Tickets, people: People, settings: Settings) -> None:
         self._authenticator = authenticator
         self._people = people
         self._tickets = tickets

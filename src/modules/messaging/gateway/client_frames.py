@@ -17,7 +17,7 @@ class ClientFrame(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Base of all frames that come in."""
 
 
-class Auth(ClientFrame, tag="auth"):
+class Auth(ClientFrame, frozen=True, tag="auth"):
     """The first frame, and again to refresh before the token ends."""
 
     token: Annotated[str, Meta(max_length=8192)]
@@ -30,7 +30,7 @@ class ContextRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: HostId
 
 
-class SendMessage(ClientFrame, tag="message.send"):
+class SendMessage(ClientFrame, frozen=True, tag="message.send"):
     """Append a message to a channel, or to the channel of a context."""
 
     ref: Ref
@@ -40,14 +40,14 @@ class SendMessage(ClientFrame, tag="message.send"):
     context: ContextRef | None = None
 
 
-class Read(ClientFrame, tag="read"):
+class Read(ClientFrame, frozen=True, tag="read"):
     """Everything up to `seq` was read."""
 
     channel_id: UUID
     seq: Seq
 
 
-class Delivered(ClientFrame, tag="delivered"):
+class Delivered(ClientFrame, frozen=True, tag="delivered"):
     """Everything up to `seq` has arrived on a device."""
 
     channel_id: UUID
@@ -61,7 +61,7 @@ class ResumeFrom(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after_seq: Seq
 
 
-class Resume(ClientFrame, tag="resume"):
+class Resume(ClientFrame, frozen=True, tag="resume"):
     """Send what I missed."""
 
     ref: Ref
@@ -69,17 +69,17 @@ class Resume(ClientFrame, tag="resume"):
     epoch: Annotated[str, Meta(max_length=64)]
 
 
-class View(ClientFrame, tag="view"):
+class View(ClientFrame, frozen=True, tag="view"):
     """The channel on the screen, or none."""
 
     channel_id: UUID | None
 
 
-class Active(ClientFrame, tag="active"):
+class Active(ClientFrame, frozen=True, tag="active"):
     """The person touched the device."""
 
 
-class Ping(ClientFrame, tag="ping"):
+class Ping(ClientFrame, frozen=True, tag="ping"):
     """Answer me."""
 
     ref: Ref | None = None

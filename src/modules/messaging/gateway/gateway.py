@@ -6,7 +6,6 @@ the hub, straight to the transport.
 Guarantees:
 - Joining is free of races: the connection hears live frames (held back) before the log's heads are read for `ready`;
   what was committed before that reading is covered by the heads, what came after is let through.
-- Resuming likewise: live frames of a channel are held while its missed records are read and sent.
 - Removal from a channel takes effect in the same step in which its record is announced.
 """
 
@@ -26,12 +25,12 @@ from kernel.errors import ParleyError
 from kernel.settings import Settings
 from kernel.telemetry.metrics import SOCKETS
 from modules.messaging import store
-from modules.messaging.gateway import client_frames as client
 from modules.messaging.gateway import closing
 from modules.messaging.gateway import server_frames as server
 from modules.messaging.gateway.admission import Admission, Receive, RefusedError
 from modules.messaging.gateway.broadcast import channel_topic, is_channel
-from modules.messaging.gateway.session import Session
+from modules.messaging.gateway.resumption import Epoch, Resumption
+from modules.messaging.gateway.session import Services, Session
 from modules.messaging.service import Messaging
 from realtime.connection import Connection
 from realtime.hub import Hub
@@ -41,7 +40,6 @@ log = structlog.get_logger(__name__)
 
 SUBPROTOCOL = "parley.v1"
 CHANNELS_IN_READY = 200
-RESUME_PAGE = 500
 MAX_REASON_BYTES = 120
 """A close frame carries at most 123 bytes of reason (RFC 6455, 5.5)."""
 
@@ -63,12 +61,15 @@ class Gateway:
     ) -> None:
         self._database = database
         self._hub = hub
-        self.messaging = messaging
-        self.authenticator = authenticator
         self._admission = admission
         self._settings = settings
-        self.frames_per_s = settings.max_frames_per_s
-        self._epoch = ""
+        self._epoch = Epoch(database)
+        self._services = Services(
+            messaging=messaging,
+            authenticator=authenticator,
+            resumption=Resumption(database, messaging, self._epoch),
+            frames_per_s=settings.max_frames_per_s,
+        )
         self._open = 0
         self._draining = False
         self._limits = server.Limits(
@@ -95,26 +96,6 @@ class Gateway:
         finally:
             self._open -= 1
             await socket.finish()
-
-    async def resume(self, connection: Connection, frame: client.Resume) -> None:
-        """Send what a client missed, in order, then `resumed`; or tell it that its history is another one."""
-        async with self._database.connection() as c:
-            heads = await store.resumable(c, connection.user_id, [wanted.channel_id for wanted in frame.channels])
-        mine = [wanted for wanted in frame.channels if wanted.channel_id in heads]
-        if frame.epoch != await self.epoch() or any(w.after_seq > heads[w.channel_id] for w in mine):
-            ends = [server.ResumedHead(channel, last_seq) for channel, last_seq in heads.items()]
-            connection.send(server.frame(server.Resumed(ref=frame.ref, channels=ends, reset=True)))
-            return
-        ends = [await self._resume_channel(connection, wanted) for wanted in mine]
-        resumed = server.Resumed(ref=frame.ref, channels=[end for end in ends if end is not None])
-        connection.send(server.frame(resumed))
-
-    async def epoch(self) -> str:
-        """Return what names this history."""
-        if not self._epoch:
-            async with self._database.connection() as c:
-                self._epoch = await store.epoch(c)
-        return self._epoch
 
     def close_user(self, user_id: str) -> None:
         """Close every socket of somebody who was deactivated."""
@@ -144,7 +125,7 @@ class Gateway:
 
     async def _serve(self, connection: Connection, principal: Principal, receive: Receive) -> None:
         self._hub.register(connection)
-        session = Session(self, connection, principal)
+        session = Session(self._services, connection, principal)
         SOCKETS.labels("chat").inc()
         try:
             await self._join(connection)
@@ -175,7 +156,7 @@ class Gateway:
             heads = await store.heads(c, connection.user_id, CHANNELS_IN_READY)
             while not self._subscribe_to(connection, [head["channel_id"] for head in heads]):
                 heads = await store.heads(c, connection.user_id, CHANNELS_IN_READY)
-        connection.send(server.frame(self._ready(connection, heads, await self.epoch())))
+        connection.send(server.frame(self._ready(connection, heads, await self._epoch.get())))
         connection.release_all({channel_topic(head["channel_id"]): head["last_seq"] for head in heads})
 
     def _subscribe_to(self, connection: Connection, channels: Iterable[UUID]) -> bool:
@@ -199,26 +180,3 @@ class Gateway:
             channels=[server.ChannelHead(*head) for head in heads[:CHANNELS_IN_READY]],
             more=len(heads) > CHANNELS_IN_READY,
         )
-
-    async def _resume_channel(self, connection: Connection, wanted: client.ResumeFrom) -> server.ResumedHead | None:
-        topic = channel_topic(wanted.channel_id)
-        connection.hold(topic)
-        after = wanted.after_seq
-        try:
-            head = await self._head(connection.user_id, wanted.channel_id)
-            while head is not None and after < head and not connection.closed:
-                after = await self._resume_page(connection, wanted.channel_id, after, head)
-                await connection.drain()
-        finally:
-            connection.release(topic, after)
-        return None if head is None else server.ResumedHead(wanted.channel_id, after)
-
-    async def _head(self, user_id: str, channel_id: UUID) -> int | None:
-        async with self._database.connection() as c:
-            return (await store.resumable(c, user_id, [channel_id])).get(channel_id)
-
-    async def _resume_page(self, connection: Connection, channel_id: UUID, after: int, head: int) -> int:
-        page = await self.messaging.records(channel_id, after=after, up_to=head, limit=RESUME_PAGE)
-        for record, message in page:
-            connection.send(server.changed(record) if message is None else server.created(message))
-        return page[-1][0].seq

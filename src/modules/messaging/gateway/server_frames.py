@@ -38,7 +38,7 @@ class ChannelHead(msgspec.Struct, frozen=True):
     unread_count: int
 
 
-class Ready(ServerFrame, tag="ready"):
+class Ready(ServerFrame, frozen=True, tag="ready"):
     """The socket is authenticated and hears all its channels."""
 
     connection_id: UUID
@@ -51,13 +51,13 @@ class Ready(ServerFrame, tag="ready"):
     more: bool
 
 
-class AuthRefreshed(ServerFrame, tag="auth.refreshed"):
+class AuthRefreshed(ServerFrame, frozen=True, tag="auth.refreshed"):
     """The new token counts from now on."""
 
     expires_at: Timestamp
 
 
-class Ack(ServerFrame, tag="ack"):
+class Ack(ServerFrame, frozen=True, tag="ack"):
     """The message is durable. On the sending socket this takes the place of `message.created`."""
 
     ref: str
@@ -66,14 +66,14 @@ class Ack(ServerFrame, tag="ack"):
     message: Message
 
 
-class ErrorFrame(ServerFrame, tag="error", kw_only=True):
+class ErrorFrame(ServerFrame, frozen=True, tag="error", kw_only=True):
     """Something that the client sent was refused."""
 
     ref: str | UnsetType = UNSET
     problem: Problem
 
 
-class MessageCreated(ServerFrame, tag="message.created"):
+class MessageCreated(ServerFrame, frozen=True, tag="message.created"):
     """A message was appended."""
 
     channel_id: UUID
@@ -81,7 +81,7 @@ class MessageCreated(ServerFrame, tag="message.created"):
     message: Message
 
 
-class ParticipantFrame(ServerFrame):
+class ParticipantFrame(ServerFrame, frozen=True):
     """Membership changed."""
 
     channel_id: UUID
@@ -91,19 +91,19 @@ class ParticipantFrame(ServerFrame):
     by: str | UnsetType = UNSET
 
 
-class ParticipantJoined(ParticipantFrame, tag="participant.joined"):
+class ParticipantJoined(ParticipantFrame, frozen=True, tag="participant.joined"):
     """Somebody is a participant from this record on."""
 
 
-class ParticipantLeft(ParticipantFrame, tag="participant.left"):
+class ParticipantLeft(ParticipantFrame, frozen=True, tag="participant.left"):
     """Somebody isn't a participant any more."""
 
 
-class ParticipantRoleChanged(ParticipantFrame, tag="participant.role_changed"):
+class ParticipantRoleChanged(ParticipantFrame, frozen=True, tag="participant.role_changed"):
     """Somebody's role is another."""
 
 
-class ChannelFrame(ServerFrame):
+class ChannelFrame(ServerFrame, frozen=True):
     """A channel's status changed."""
 
     channel_id: UUID
@@ -111,11 +111,11 @@ class ChannelFrame(ServerFrame):
     by: str | UnsetType = UNSET
 
 
-class ChannelArchived(ChannelFrame, tag="channel.archived"):
+class ChannelArchived(ChannelFrame, frozen=True, tag="channel.archived"):
     """The channel is closed for writing."""
 
 
-class ChannelReopened(ChannelFrame, tag="channel.reopened"):
+class ChannelReopened(ChannelFrame, frozen=True, tag="channel.reopened"):
     """The channel may be written to again."""
 
 
@@ -126,7 +126,7 @@ class ResumedHead(msgspec.Struct, frozen=True):
     last_seq: int
 
 
-class Resumed(ServerFrame, tag="resumed"):
+class Resumed(ServerFrame, frozen=True, tag="resumed"):
     """All that was missed has been sent. `reset`: what the client knows is from another history; reload."""
 
     ref: str
@@ -134,7 +134,7 @@ class Resumed(ServerFrame, tag="resumed"):
     reset: Literal[True] | UnsetType = UNSET
 
 
-class Pong(ServerFrame, tag="pong"):
+class Pong(ServerFrame, frozen=True, tag="pong"):
     """The answer to a ping."""
 
     ref: str | UnsetType = UNSET

@@ -3,12 +3,11 @@
 import asyncio
 import time
 from functools import partial
-from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
 
-from kernel.auth import Principal
+from kernel.auth import Authenticator, Principal
 from kernel.clock import from_unix, rfc3339
 from kernel.errors import MalformedError, ParleyError, TooManyRequestsError, UnauthenticatedError, undecodable
 from kernel.ratelimit import Bucket
@@ -16,25 +15,33 @@ from modules.messaging import views
 from modules.messaging.gateway import client_frames as client
 from modules.messaging.gateway import server_frames as server
 from modules.messaging.gateway.closing import EXPIRED, NOT_UNDERSTOOD, TOO_MANY
+from modules.messaging.gateway.resumption import Resumption
 from modules.messaging.schemas import PostMessage
+from modules.messaging.service import Messaging
 from modules.messaging.writer import ContextKey, Outcome, Stored
 from realtime.connection import Connection
-
-if TYPE_CHECKING:
-    from modules.messaging.gateway.gateway import Gateway
 
 STRIKES = 5
 """So many frames in a row that can't be understood end the socket."""
 
 
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """What sessions call on."""
+
+    messaging: Messaging
+    authenticator: Authenticator
+    resumption: Resumption
+    frames_per_s: float
+
+
 class Session:
     """Reacts to the frames of one authenticated connection."""
 
-    def __init__(self, gateway: "Gateway", connection: Connection, principal: Principal) -> None:
-        self._gateway = gateway
+    def __init__(self, services: Services, connection: Connection, principal: Principal) -> None:
+        self._services = services
         self._connection = connection
         self._strikes = 0
-        self._frames = Bucket("frames", per_s=gateway.frames_per_s, burst=gateway.frames_per_s * 4)
+        self._frames = Bucket("frames", per_s=services.frames_per_s, burst=services.frames_per_s * 4)
         self._expiry: asyncio.TimerHandle | None = None
         self._expire_at(principal)
 
@@ -68,7 +75,7 @@ class Session:
             case client.Read() | client.Delivered():
                 await self._mark(frame)
             case client.Resume():
-                await self._gateway.resume(self._connection, frame)
+                await self._services.resumption.resume(self._connection, frame)
             case client.View():
                 self._connection.touch()
                 self._connection.on_screen = frame.channel_id
@@ -87,8 +94,12 @@ class Session:
         target = frame.channel_id if context is None else ContextKey(context.type, context.id)
         post = PostMessage(client_id=frame.client_id, content=frame.content)
         settle = partial(self._settle, frame.ref)
-        await self._gateway.messaging.submit(
-            self._connection.user_id, target, post, settle, origin=self._connection  # type: ignore[arg-type]
+        await self._services.messaging.submit(
+            self._connection.user_id,
+            target,
+            post,
+            settle,
+            origin=self._connection,  # type: ignore[arg-type]
         )
 
     def _settle(self, ref: str, outcome: Outcome) -> None:
@@ -104,11 +115,11 @@ class Session:
         read = isinstance(frame, client.Read)
         if read:
             self._connection.touch()
-        await self._gateway.messaging.mark(self._connection.user_id, frame.channel_id, frame.seq, read=read)
+        await self._services.messaging.mark(self._connection.user_id, frame.channel_id, frame.seq, read=read)
 
     async def _refresh(self, frame: client.Auth) -> None:
         try:
-            principal = await self._gateway.authenticator.authenticate(frame.token)
+            principal = await self._services.authenticator.authenticate(frame.token)
         except UnauthenticatedError as error:
             self._connection.close(EXPIRED, error.detail)
             return

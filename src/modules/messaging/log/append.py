@@ -25,7 +25,7 @@ UPDATE chat_channels AS c SET last_seq = h.last_seq, head_hash = h.head_hash, la
 FROM unnest($15::uuid[], $16::bigint[], $17::bytea[], $18::timestamptz[], $19::timestamptz[], $20::bigint[])
     AS h (id, last_seq, head_hash, last_record_at, last_message_at, membership_seq)
 WHERE c.id = h.id
-"""  # noqa: S608 - the columns are ours
+"""
 
 
 def extend(head: Head, draft: Draft, now: datetime) -> Record:

@@ -42,7 +42,11 @@ async def open_channels(tx: Transaction, sends: Collection[Send], announcer: Ann
     for context in contexts:
         key = ContextKey(context["context_type"], context["context_id"])
         senders = {send.sender.user_id for send in sends if send.target == key}
-        if key not in channels and context["status"] == "open" and _anyone_writes(key, context["participants"], senders):
+        if (
+            key not in channels
+            and context["status"] == "open"
+            and _anyone_writes(key, context["participants"], senders)
+        ):
             channel = await _open(connection, key, context["title"], context["participants"], context["now"])
             tx.after_commit(partial(announcer.opened, channel, list(context["participants"])))
             channels[key] = channel
@@ -60,7 +64,5 @@ async def _open(
     genesis = canonical_genesis(
         Genesis(channel, key.context_id, key.context_type, rfc3339(now), "context", participants)
     )
-    await connection.execute(
-        OPEN, channel, *key, title, genesis, genesis_hash(genesis), now, participants
-    )
+    await connection.execute(OPEN, channel, *key, title, genesis, genesis_hash(genesis), now, participants)
     return channel

@@ -22,13 +22,15 @@ SELECT id, last_seq, head_hash, last_record_at, last_message_at, membership_seq,
 FROM chat_channels WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
 """
 
-MEMBERS = "SELECT channel_id, user_id, role FROM chat_participants WHERE channel_id = ANY($1::uuid[]) AND left_seq IS NULL"
+MEMBERS = (
+    "SELECT channel_id, user_id, role FROM chat_participants WHERE channel_id = ANY($1::uuid[]) AND left_seq IS NULL"
+)
 
 REPEATS = f"""
 SELECT {", ".join("m." + column for column in COLUMNS.split(", "))}
 FROM unnest($1::uuid[], $2::text[], $3::text[]) AS k (channel_id, sender_id, client_id)
 JOIN chat_messages m USING (channel_id, sender_id, client_id)
-"""  # noqa: S608 - the columns are ours
+"""
 
 
 class LockedChannel(msgspec.Struct):

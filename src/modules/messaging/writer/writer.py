@@ -142,7 +142,9 @@ class Writer:
         unknown = [s for s in sends if isinstance(s.target, ContextKey) and s.target not in self._contexts]
         found: dict[ContextKey, UUID] = {}
         if unknown:
-            found = await queries.channels_of(tx.connection, {s.target for s in unknown if isinstance(s.target, ContextKey)})
+            found = await queries.channels_of(
+                tx.connection, {s.target for s in unknown if isinstance(s.target, ContextKey)}
+            )
             self._remember_contexts(found)
             missing = [s for s in unknown if s.target not in found]
             if missing:

@@ -1,0 +1,79 @@
+"""Catching up: what a client missed, in order, and then live, with nothing lost or doubled between the two.
+
+Live frames of a channel are held back while its missed records are read and sent; then those past what was read are
+let through. The log in PostgreSQL is the only history, so any instance can do this, however long ago it was.
+"""
+
+from uuid import UUID
+
+from msgspec import UNSET
+
+from kernel.database import Database
+from modules.messaging import store
+from modules.messaging.gateway import client_frames as client
+from modules.messaging.gateway import server_frames as server
+from modules.messaging.gateway.broadcast import channel_topic
+from modules.messaging.service import Messaging
+from realtime.connection import Connection
+
+PAGE = 500
+
+
+class Epoch:
+    """What names this history; a client with another one has to reload. Read once: a new history is a new process."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._epoch = ""
+
+    async def get(self) -> str:
+        """Return the epoch."""
+        if not self._epoch:
+            async with self._database.connection() as connection:
+                self._epoch = await store.epoch(connection)
+        return self._epoch
+
+
+class Resumption:
+    """Answers `resume`."""
+
+    def __init__(self, database: Database, messaging: Messaging, epoch: Epoch) -> None:
+        self._database = database
+        self._messaging = messaging
+        self._epoch = epoch
+
+    async def resume(self, connection: Connection, frame: client.Resume) -> None:
+        """Send the missed frames of the channels that are the caller's, then `resumed`.
+
+        A client from another epoch, or one that knows more than the log, is told to reset instead.
+        """
+        wanted = {channel.channel_id: channel.after_seq for channel in frame.channels}
+        heads = await self._heads(connection.user_id, *wanted)
+        reset = frame.epoch != await self._epoch.get() or any(wanted[c] > head for c, head in heads.items())
+        if not reset:
+            heads = {c: head for c in heads if (head := await self._channel(connection, c, wanted[c])) is not None}
+        ends = [server.ResumedHead(channel, last_seq) for channel, last_seq in heads.items()]
+        connection.send(server.frame(server.Resumed(ref=frame.ref, channels=ends, reset=True if reset else UNSET)))
+
+    async def _channel(self, connection: Connection, channel_id: UUID, after: int) -> int | None:
+        """Return up to where the client is now; None when it doesn't take part any more."""
+        topic = channel_topic(channel_id)
+        connection.hold(topic)
+        try:
+            head = (await self._heads(connection.user_id, channel_id)).get(channel_id)
+            while head is not None and after < head and not connection.closed:
+                after = await self._page(connection, channel_id, after, head)
+                await connection.drain()
+        finally:
+            connection.release(topic, after)
+        return None if head is None else after
+
+    async def _page(self, connection: Connection, channel_id: UUID, after: int, head: int) -> int:
+        page = await self._messaging.records(channel_id, after=after, up_to=head, limit=PAGE)
+        for record, message in page:
+            connection.send(server.changed(record) if message is None else server.created(message))
+        return page[-1][0].seq
+
+    async def _heads(self, user_id: str, *channels: UUID) -> dict[UUID, int]:
+        async with self._database.connection() as connection:
+            return await store.resumable(connection, user_id, channels)
