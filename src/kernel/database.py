@@ -28,6 +28,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 CONNECTION_LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server's farewell crossed our next command
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
