@@ -50,7 +50,7 @@ def _create(place: Place, binaries: Path, account: Account) -> None:
 
 def _run(command: list[str], cwd: Path, account: Account, *, statement: str = "") -> None:
     """Its output goes to the log. Raises EmbeddedPostgresError if it fails."""
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         command,
         check=False,
         cwd=cwd,

@@ -47,7 +47,7 @@ def _site_packages() -> Path:
 def _runs(folder: Path, account: Account) -> bool:
     # initdb needs what all of them need: a way to the folder, the right to execute, and its libraries.
     try:
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             [str(folder / "initdb"), "--version"],
             check=False,
             capture_output=True,

@@ -51,7 +51,7 @@ def clear_ground(place: Place) -> None:
 def launch(place: Place, binaries: Path, account: Account) -> subprocess.Popen[bytes]:
     """Start the server. Without us it shuts down (Linux). Its log is our standard error."""
     settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
-    return subprocess.Popen(  # noqa: S603
+    return subprocess.Popen(
         [str(binaries / "postgres"), "-D", HERE, *settings],
         cwd=place.cluster,
         stdin=subprocess.DEVNULL,

@@ -126,7 +126,8 @@ def told_to_stop(server: subprocess.Popen[bytes], events: Events) -> bool:
 
 def say(what: str) -> None:
     with suppress(OSError):  # a full disk must not cost us the server
-        sys.stderr.write(f"{datetime.now(UTC):%F %T.000 UTC} [{os.getpid()}] SUPERVISOR:  {what}\n")
+        now = f"{datetime.now(UTC):%F %T.%f}"[:-3]
+        sys.stderr.write(f"{now} UTC [{os.getpid()}] SUPERVISOR:  {what}\n")
         sys.stderr.flush()
 
 

@@ -88,7 +88,7 @@ def start_supervisor(place: Place) -> None:
     environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     with os.fdopen(os.open(place.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as output:
-        subprocess.run(  # noqa: S603
+        subprocess.run(
             [sys.executable, "-P", "-m", SUPERVISOR, str(place.root)],
             check=False,
             cwd="/",
