@@ -86,6 +86,7 @@ class Consumer:
 
     async def run_batch(self, database: Database) -> int:
         """Handle what is due now, at most `BATCH` events; returns how many rows were claimed."""
+        rows: list[asyncpg.Record] = []
         try:
             async with database.transaction() as tx:
                 rows = await outbox.claim(tx.connection, self.name, BATCH)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from functools import partial
+from uuid import UUID
 
 import msgspec
 from msgspec.structs import replace
@@ -87,19 +88,11 @@ class Session:
                 await self._refresh(frame)
 
     async def _send(self, frame: client.SendMessage) -> None:
-        if (frame.channel_id is None) == (frame.context is None):
-            raise MalformedError("Expected either channel_id or context")
         self._connection.touch()
-        context = frame.context
-        target = frame.channel_id if context is None else ContextKey(context.type, context.id)
         post = PostMessage(client_id=frame.client_id, content=frame.content)
         settle = partial(self._settle, frame.ref)
         await self._services.messaging.submit(
-            self._connection.user_id,
-            target,
-            post,
-            settle,
-            origin=self._connection,  # type: ignore[arg-type]
+            self._connection.user_id, _target(frame), post, settle, origin=self._connection
         )
 
     def _settle(self, ref: str, outcome: Outcome) -> None:
@@ -152,3 +145,11 @@ class Session:
 
 def _no_text() -> client.Incoming:
     raise MalformedError("Frames are JSON texts; binary ones are not understood")
+
+
+def _target(frame: client.SendMessage) -> UUID | ContextKey:
+    if frame.channel_id is not None and frame.context is None:
+        return frame.channel_id
+    if frame.context is not None and frame.channel_id is None:
+        return ContextKey(frame.context.type, frame.context.id)
+    raise MalformedError("Expected either channel_id or context")

@@ -19,13 +19,15 @@ from modules.messaging.writer.send import Announcer, ContextKey, Send
 
 LOCK_CONTEXTS = """
 SELECT x.context_type, x.context_id, x.title, x.status, x.participants, clock_timestamp() AS now
-FROM chat_contexts x JOIN unnest($1::text[], $2::text[]) AS k (context_type, context_id) USING (context_type, context_id)
+FROM chat_contexts x
+JOIN unnest($1::text[], $2::text[]) AS k (context_type, context_id) USING (context_type, context_id)
 ORDER BY x.context_type, x.context_id FOR NO KEY UPDATE OF x
 """
 
 OPEN = """
 WITH channel AS (
-    INSERT INTO chat_channels (id, kind, context_type, context_id, title, genesis, head_hash, last_record_at, created_at)
+    INSERT INTO chat_channels
+        (id, kind, context_type, context_id, title, genesis, head_hash, last_record_at, created_at)
     VALUES ($1, 'context', $2, $3, $4, $5, $6, $7, $7)
 )
 INSERT INTO chat_participants (channel_id, user_id, role, joined_at)

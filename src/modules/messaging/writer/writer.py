@@ -139,16 +139,15 @@ class Writer:
 
     async def _resolve(self, tx: Transaction, sends: Sequence[Send]) -> list[tuple[UUID | None, Send]]:
         """Find each send's channel; a context's is remembered, because it never changes once committed."""
-        unknown = [s for s in sends if isinstance(s.target, ContextKey) and s.target not in self._contexts]
+        asked = {send.target for send in sends if isinstance(send.target, ContextKey)}
+        unknown = asked - self._contexts.keys()
         found: dict[ContextKey, UUID] = {}
         if unknown:
-            found = await queries.channels_of(
-                tx.connection, {s.target for s in unknown if isinstance(s.target, ContextKey)}
-            )
+            found = await queries.channels_of(tx.connection, unknown)
             self._remember_contexts(found)
-            missing = [s for s in unknown if s.target not in found]
-            if missing:
-                found |= await open_channels(tx, missing, self._announcer)
+            first = [send for send in sends if send.target in unknown and send.target not in found]
+            if first:
+                found |= await open_channels(tx, first, self._announcer)
         return [(self._channel_of(send.target, found), send) for send in sends]
 
     def _channel_of(self, target: UUID | ContextKey, found: dict[ContextKey, UUID]) -> UUID | None:
