@@ -5,7 +5,6 @@ from typing import Annotated
 
 import msgspec
 
-
 Timestamp = Annotated[
     str,
     msgspec.Meta(

@@ -43,6 +43,6 @@ def routes(checks: dict[str, Check]) -> list[HTTPRouteHandler]:
 async def _run(check: Check) -> str:
     try:
         return await check() or "ok"
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever is wrong is the answer
         log.warning("health_check_failed", error=type(error).__name__)
         return type(error).__name__
