@@ -23,7 +23,10 @@ class StrictRequest(Request[Principal, Any, Any]):
             RecursionError: it is nested too deeply.
         """
         field = self.route_handler.parsed_fn_signature.parameters.get("data")
-        return _decoder(field.annotation if field else Any).decode(await self.body())
+        try:
+            return _decoder(field.annotation if field else Any).decode(await self.body())
+        except UnicodeDecodeError:
+            raise msgspec.DecodeError("a text is not valid UTF-8") from None
 
 
 @cache
