@@ -29,8 +29,13 @@ MEMBERS = (
 REPEATS = f"""
 SELECT {", ".join("m." + column for column in COLUMNS.split(", "))}
 FROM unnest($1::uuid[], $2::text[], $3::text[]) AS k (channel_id, sender_id, client_id)
-JOIN chat_messages m USING (channel_id, sender_id, client_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM chat_messages m
+    WHERE m.channel_id = k.channel_id AND m.sender_id = k.sender_id AND m.client_id = k.client_id LIMIT 1
+) m
 """
+"""A look-up by index for each key, whatever the planner believes of the table: as a join it is planned as a scan of
+the whole log until the first ANALYZE, and each batch gets slower as the log grows."""
 
 
 class LockedChannel(msgspec.Struct):
