@@ -18,7 +18,7 @@ WITH channel AS (
     RETURNING id
 )
 INSERT INTO chat_participants (channel_id, user_id, role, joined_at)
-SELECT id, 'user-' || m, 'member', now() FROM channel, generate_series(1, $2) AS m
+SELECT id, 'writer-' || m, 'member', now() FROM channel, generate_series(1, $2) AS m
 """
 
 
@@ -27,8 +27,13 @@ def channel_id(number: int) -> UUID:
     return UUID(f"00000000-0000-7000-8000-{number:012x}")
 
 
+def writer_id(number: int) -> str:
+    """Return the id of a member of those channels, counted from 1."""
+    return f"writer-{number}"
+
+
 def user_id(number: int) -> str:
-    """Return the id of a person, counted from 1."""
+    """Return the id of a person who isn't in them, counted from 1."""
     return f"user-{number}"
 
 

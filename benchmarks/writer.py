@@ -140,7 +140,7 @@ async def _write(database: Database, channels: int, senders: int, seconds: float
     load = Load(writer, channels)
     started = perf_counter()
     for number in range(senders):
-        user = shape.user_id(1 + number % shape.MEMBERS)
+        user = shape.writer_id(1 + number % shape.MEMBERS)
         load.submit(Person(user, user, user))
     await asyncio.sleep(seconds)
     load.going = False
