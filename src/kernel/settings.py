@@ -12,10 +12,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+LARGEST = 1e9
+"""Some thirty years in seconds: nothing here is longer or more, and infinity breaks timers."""
+
 Secret = Annotated[str, Meta(extra={"secret": True})]
-Positive = Annotated[float, Meta(gt=0)]
+Positive = Annotated[float, Meta(gt=0, le=LARGEST)]
 Count = Annotated[int, Meta(ge=1)]
-Delay = Annotated[float, Meta(ge=0)]
+Delay = Annotated[float, Meta(ge=0, le=LARGEST)]
 
 UNPREFIXED = ("database_url", "redis_url", "twilio_")
 MIN_SECRET_BYTES = 32
@@ -149,6 +152,8 @@ def _contradictions(s: Settings) -> list[str]:
         problems.append("REDIS_URL: expected redis://… or rediss://…")
     if not re.match(r"\Ahttps?://[^/]+", s.public_url):
         problems.append("PARLEY_PUBLIC_URL: expected http(s)://host")
+    if s.jwks_url and not re.match(r"\Ahttps?://[^/]+", s.jwks_url):
+        problems.append("PARLEY_JWKS_URL: expected http(s)://host/…")
     return problems + _twilio_problems(s) + (_insecure(s) if s.production else [])
 
 
