@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from kernel.embedded import EmbeddedPostgresError, binaries, running
 from kernel.embedded.place import Place
+from kernel.embedded.user import Watch
 
 WITHIN_S = 8.0
 
@@ -90,30 +91,36 @@ def data_dir(tmp_path: Path) -> Iterator[Path]:
     left = [] if all_gone(tmp_path) else [process.cmdline() for process in processes(tmp_path)]
     for process in processes(tmp_path):
         process.kill()
-    shelters = [folder for path in tmp_path.rglob("in-use") for folder in Place(path.parent).shelters]
     assert not left
-    assert not any(folder.exists() for folder in shelters)
+    assert not [folder for place in places(tmp_path) for folder in place.shelters if folder.exists()]
+    assert not [thread for thread in threading.enumerate() if isinstance(thread, Watch)]
 
 
 def processes(below: Path) -> list[psutil.Process]:
     """Supervisors and servers of data directories below a folder."""
+    names = [place.name for place in places(below)]
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            line = process.cmdline()
-            supervisor = "kernel.embedded.supervisor" in line and line[-1].startswith(str(below))
-            server = process.name() in {"postgres", "initdb"} and process.cwd().startswith(str(below))
+            line = " ".join(process.cmdline())
+            supervisor = f"kernel.embedded.supervisor {below}" in line
+            server = process.name() == "postgres" and any(name in line for name in names)
             if supervisor or server:
                 found.append(process)
     return found
 
 
-def postmasters(below: Path) -> list[psutil.Process]:
-    return [process for process in processes(below) if "-D" in process.cmdline()]
+def places(below: Path) -> list[Place]:
+    return [Place.at(path.parent) for path in below.rglob("in-use")]
 
 
 def supervisor_of(data_dir: Path) -> psutil.Process:
     return psutil.Process(int((data_dir / "supervisor").read_text()))
+
+
+def postmaster_of(data_dir: Path) -> psutil.Process:
+    (postmaster,) = supervisor_of(data_dir).children()
+    return postmaster
 
 
 def all_gone(below: Path) -> bool:
@@ -131,9 +138,7 @@ def eventually(holds: Callable[[], bool], within: float = WITHIN_S) -> bool:
 
 def psql(dsn: str, *statements: str) -> subprocess.CompletedProcess[str]:
     commands = [argument for statement in statements for argument in ("-c", statement)]
-    return subprocess.run(
-        [binaries() / "psql", "-XAtq", dsn, *commands], capture_output=True, text=True, check=False
-    )
+    return subprocess.run([binaries() / "psql", "-XAtq", dsn, *commands], capture_output=True, text=True, check=False)
 
 
 def query(dsn: str, *statements: str) -> str:
@@ -151,7 +156,7 @@ def test_eight_processes_that_start_at_once_share_one_server_until_the_last_leav
     (dsn,) = {user.says() for user in users}
     query(dsn, "CREATE TABLE t AS SELECT 42 AS n")
     for user in users:
-        assert len(postmasters(data_dir)) == 1
+        assert postmaster_of(data_dir).is_running()
         assert query(dsn, "SELECT n FROM t") == "42"
         assert user.leave() == 0
     assert not processes(data_dir), "the last one out waits for the end of the server"
@@ -170,8 +175,12 @@ def test_the_server_is_durable_private_and_knows_unicode(data_dir: Path) -> None
         assert (data_dir / "cluster").stat().st_mode & 0o777 == 0o700
 
 
-async def test_data_survives_and_a_long_odd_path_is_no_obstacle(data_dir: Path) -> None:
-    data_dir /= Path("x" * 120, "a, b & ü?=%20")
+@pytest.mark.parametrize("odd", ["x" * 120, "a, b & ü?=%20"])
+async def test_data_survives_and_an_odd_path_is_no_obstacle(
+    data_dir: Path, odd: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data_dir = data_dir.with_name(odd)
+    monkeypatch.setenv("PGPORT", "1")
     for expected in ("1", "2"):
         with running(data_dir) as dsn:
             query(dsn, "CREATE TABLE IF NOT EXISTS t (n int)", "INSERT INTO t VALUES (1)")
@@ -218,8 +227,7 @@ def test_a_killed_server_comes_back_with_what_was_committed(data_dir: Path) -> N
                 stderr=subprocess.DEVNULL,
             )
             query(dsn, f"INSERT INTO t VALUES ({n})")
-            (postmaster,) = postmasters(data_dir)
-            postmaster.kill()
+            postmaster_of(data_dir).kill()
             assert eventually(lambda: answers(dsn))
             assert query(dsn, "SELECT count(*) FROM t") == str(n + 1)
             busy.wait()
@@ -330,8 +338,7 @@ def test_programs_that_only_root_can_reach(data_dir: Path, tmp_path: Path) -> No
         shutil.copytree(part, packages / part.name, ignore=shutil.ignore_patterns("include"))
     with User(data_dir, packages=packages) as user:
         assert answers(user.says())
-        (postmaster,) = postmasters(data_dir)
-        assert not postmaster.exe().startswith(str(site))
+        assert not postmaster_of(data_dir).exe().startswith(str(site))
         assert user.leave() == 0
 
 

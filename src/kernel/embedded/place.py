@@ -26,12 +26,16 @@ class Place:
     """The files of one data directory. Everything lies in `root`, except for the shelters while it runs."""
 
     root: Path
+    name: str
+    """Of this directory alone, and of a copy at the same path in another container."""
 
     @classmethod
-    def prepare(cls, data_dir: Path) -> Self:
-        """The place at `data_dir`, made if missing. Every spelling of one path gives the same place."""
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return cls(data_dir.resolve())
+    def at(cls, data_dir: Path) -> Self:
+        """The place at `data_dir`. Every spelling of one path gives the same place."""
+        root = data_dir.resolve()
+        folder = root.stat()
+        identity = f"{folder.st_dev}:{folder.st_ino}:".encode() + os.fsencode(root)
+        return cls(root, f"parley-{hashlib.sha256(identity).hexdigest()[:16]}")
 
     @property
     def in_use(self) -> Path:
@@ -59,8 +63,7 @@ class Place:
     @property
     def shelters(self) -> list[Path]:
         """Folders outside the place for what cannot lie within; they are gone while the server is down."""
-        name = f"parley-{hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]}"
-        return [parent / name for parent in SHELTER_PARENTS]
+        return [parent / self.name for parent in SHELTER_PARENTS]
 
     @property
     def shortcut(self) -> Path:

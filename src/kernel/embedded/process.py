@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from kernel.embedded.place import Place
+
 HERE = "/proc/self/cwd" if Path("/proc/self/cwd").exists() else "."
 """The data directory for a server that is started in it.
 
@@ -38,13 +40,13 @@ def die_with_parent(how: signal.Signals = signal.SIGKILL) -> Callable[[], None] 
     return prepare
 
 
-def end_leftovers(cluster: Path) -> None:
+def end_leftovers(place: Place) -> None:
     """Kill what a killed supervisor or postmaster left behind. Committed data is safe: the log is replayed.
 
     Call it only with the supervisor's lock held, or with nobody using the database.
     """
     deadline = time.monotonic() + GONE_WITHIN_S
-    while leftovers := list(_servers_in(cluster)):
+    while leftovers := list(_servers_of(place)):
         if time.monotonic() > deadline:
             raise TimeoutError(f"PostgreSQL does not end: {[process.pid for process in leftovers]}")
         for process in leftovers:
@@ -53,8 +55,8 @@ def end_leftovers(cluster: Path) -> None:
         time.sleep(POLL_S)
 
 
-def _servers_in(cluster: Path) -> Iterator[psutil.Process]:
-    folder = str(cluster.resolve())
-    for process in psutil.process_iter(["name", "cwd"]):
-        if process.info["name"] == "postgres" and process.info["cwd"] == folder:
+def _servers_of(place: Place) -> Iterator[psutil.Process]:
+    """By the cluster's name, which all of them bear: where they run is a secret to root in most containers."""
+    for process in psutil.process_iter(["name", "cmdline"]):
+        if process.info["name"] == "postgres" and place.name in " ".join(process.info["cmdline"] or ()):
             yield process

@@ -21,7 +21,6 @@ SETTINGS = {
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
-    "cluster_name": "parley",
     # A client hears of its own errors. The log would repeat them with values and statements: people's words.
     "log_min_messages": "log",
     "log_min_error_statement": "panic",
@@ -42,7 +41,7 @@ def clear_ground(place: Place) -> None:
     PostgreSQL's own lock files name processes by numbers that others may bear by now, as after a container's
     restart, and would stop it from starting.
     """
-    end_leftovers(place.cluster)
+    end_leftovers(place)
     lock_files = (place.cluster / "postmaster.pid", place.cluster / f".s.PGSQL.{PORT}.lock")
     for file in (*lock_files, socket_in(place.cluster)):
         file.unlink(missing_ok=True)
@@ -50,7 +49,7 @@ def clear_ground(place: Place) -> None:
 
 def launch(place: Place, binaries: Path, account: Account) -> subprocess.Popen[bytes]:
     """Start the server. Without us it shuts down (Linux). Its log is our standard error."""
-    settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
+    settings = [f"--{name}={value}" for name, value in (SETTINGS | {"cluster_name": place.name}).items()]
     return subprocess.Popen(
         [str(binaries / "postgres"), "-D", HERE, *settings],
         cwd=place.cluster,

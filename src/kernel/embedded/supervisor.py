@@ -40,7 +40,7 @@ Events = SimpleQueue[Event]
 
 
 def main() -> int:
-    place = Place(Path(sys.argv[1]))
+    place = Place.at(Path(sys.argv[1]))
     parent = go_to_background()
     lock = Lock(place.supervisor)  # never closed: whoever waits for it finds no trace of us
     if not take(lock):

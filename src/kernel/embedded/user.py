@@ -50,7 +50,8 @@ def running(data_dir: Path) -> Iterator[str]:
     process = os.getpid()
     try:
         binaries()
-        place = Place.prepare(data_dir)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place = Place.at(data_dir)
         in_use = Lock(place.in_use)
     except OSError as error:
         raise EmbeddedPostgresError(f"the data directory cannot be used: {error}") from error
@@ -127,7 +128,7 @@ def stop_server(place: Place) -> None:
         with Lock(place.supervisor) as lock:
             lock.shared()
     else:
-        end_leftovers(place.cluster)
+        end_leftovers(place)
         close_shelters(place)
 
 
