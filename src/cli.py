@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import wraps
 from typing import Any, ParamSpec
 from uuid import UUID
@@ -84,6 +84,18 @@ def serve(host: str, port: int, workers: int) -> None:
         build(settings, host=host, port=port).run()
     except SettingsError as error:
         _leave(error)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--once", is_flag=True, help="Play, then stop.")
+def demo(host: str, port: int, once: bool) -> None:  # noqa: FBT001 - a click flag
+    """Play a short conversation on a seeded booking, then keep serving it. Sends no SMS; needs no other settings."""
+    with suppress(KeyboardInterrupt):
+        from demo import run
+
+        run(_settings(), host=host, port=port, once=once)
 
 
 @main.command("check-config")

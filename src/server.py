@@ -19,7 +19,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, parley: Parley) -> None:
         super().__init__(config)
-        self._parley = parley
+        self.parley = parley
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve; what was built at start lives for ever, so the garbage collector need not look at it again."""
@@ -30,7 +30,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Send everybody elsewhere, spread over a second, then stop."""
-        await self._parley.drain()
+        await self.parley.drain()
         await super().shutdown(sockets)
 
 

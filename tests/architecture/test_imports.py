@@ -26,6 +26,7 @@ BREACHES = [
     (ROOTLESS, "modules/messaging/breach.py", "from app import create_app"),
     (ROOTLESS, "kernel/breach.py", "import cli"),
     (ROOTLESS, "realtime/breach.py", "from server import Server"),
+    (ROOTLESS, "modules/identity/breach.py", "from demo.cast import PEOPLE"),
     (PURE, "modules/messaging/domain.py", "import sqlalchemy"),
     (PURE, "modules/messaging/domain.py", "from modules.messaging import routes"),
     (PURE, "modules/identity/events.py", "from litestar import get"),

@@ -1,0 +1,86 @@
+"""What becomes of people's alerts, shown as it is decided."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from demo import screen
+from demo.cast import BY_ID, wakes
+from demo.stage import Stage
+from kernel.clock import now
+from modules.notifications.events import DeliveryChanged
+
+PATIENCE_S = 15
+POLL_S = 0.2
+PUT_OFF = timedelta(minutes=1)
+"""An alert that is due later than this was put off: until it is decided, it is due within seconds."""
+
+WHY_NOT = {
+    "read": "read already",
+    "on_screen": "the conversation is on the screen",
+    "online_active": "online and active",
+    "no_address": "no telephone number",
+    "not_participant": "takes part no more",
+    "muted": "muted the conversation",
+    "preferences": "wants no SMS",
+    "paused": "paused notifications",
+    "opted_out": "answered STOP",
+    "deactivated": "deactivated",
+}
+UNSETTLED = {"pending", "claimed", "sending"}
+
+
+class Alerts:
+    """Listens to the bus from now on, live, as any part of the server can."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._settled: dict[tuple[str, str], int] = {}
+        stage.parley.bus.on(DeliveryChanged, self._changed)
+
+    def _changed(self, event: DeliveryChanged) -> None:
+        """Called in the server's thread, right after the commit of the change."""
+        name = BY_ID[event.user_id].name if event.user_id in BY_ID else event.user_id
+        if event.state == "suppressed":
+            screen.verdict(name, "no SMS", WHY_NOT.get(event.reason or "", event.reason or ""), colour="green")
+        elif event.state == "sending":
+            waiting = "1 message waits" if event.message_count == 1 else f"{event.message_count} messages wait"
+            screen.verdict(name, "SMS", f"{waiting}, unread, and nobody is there", colour="yellow")
+        elif event.state not in {"pending", "accepted", "delivered"}:
+            screen.verdict(name, event.state, event.reason or "", colour="red")
+        if event.state not in UNSETTLED:
+            key = (event.user_id, str(event.channel_id))
+            self._settled[key] = max(event.to_seq, self._settled.get(key, 0))
+
+    async def conclude(self, channel_id: str, expected: Mapping[str, int]) -> None:
+        """Wait until everybody's alert is settled or put off. `expected`: user id → up to which seq."""
+        waiting, deadline = dict(expected), time.monotonic() + PATIENCE_S
+        while waiting and time.monotonic() < deadline:
+            for user_id, seq in expected.items():
+                if user_id in waiting and await self._concluded(user_id, channel_id, seq):
+                    del waiting[user_id]
+            await asyncio.sleep(POLL_S)
+        for user_id in waiting:
+            screen.verdict(BY_ID[user_id].name, "?", f"undecided after {PATIENCE_S} s", colour="red")
+
+    async def _concluded(self, user_id: str, channel_id: str, seq: int) -> bool:
+        if self._settled.get((user_id, channel_id), 0) >= seq:
+            return True
+        due_at = await self._due_at(user_id, channel_id)
+        if due_at is None or due_at < now() + PUT_OFF:
+            return False
+        zone = wakes(due_at)
+        city = zone.rpartition("/")[2].replace("_", " ")
+        there, until = (moment.astimezone(ZoneInfo(zone)) for moment in (now(), due_at))
+        why = f"until {until:%H:%M} in {city}, where it is {there:%H:%M}: quiet hours"
+        screen.verdict(BY_ID[user_id].name, "put off", why, colour="magenta")
+        return True
+
+    async def _due_at(self, user_id: str, channel_id: str) -> datetime | None:
+        for alert in await self._stage.ask(self._stage.parley.notifications.service.open_alerts(user_id)):
+            if alert.channel_id == UUID(channel_id):
+                return alert.due_at
+        return None
