@@ -82,6 +82,13 @@ def upgrade() -> None:
         )
     """)
     op.execute("""
+        CREATE FUNCTION chat_expect_heads(locked bigint, expected bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+        BEGIN
+            IF locked <> expected THEN RAISE EXCEPTION 'a head has moved'; END IF;
+            RETURN true;
+        END $$
+    """)
+    op.execute("""
         CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON chat_messages
         FOR EACH ROW EXECUTE FUNCTION refuse_change()
     """)
@@ -108,3 +115,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in ("chat_socket_tickets", "chat_messages", "chat_participants", "chat_channels", "chat_contexts"):
         op.execute(f"DROP TABLE {table}")
+    op.execute("DROP FUNCTION chat_expect_heads(bigint, bigint)")

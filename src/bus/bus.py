@@ -13,7 +13,7 @@ Guarantees:
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import structlog
@@ -57,10 +57,17 @@ class Bus:
 
     async def publish(self, tx: Transaction, *events: Event) -> None:
         """Stage `events` in `tx`; they are released when it commits and vanish when it doesn't."""
-        rows = [(consumer.name, event) for event in events for consumer in self._consumers_of[type(event)]]
-        if rows:
-            await outbox.stage(tx.connection, rows)
-        tx.after_commit(lambda: self._release(events))
+        rows = self.stage(events)
+        if rows.ids:
+            await tx.connection.execute(outbox.STAGE, *rows)
+        tx.after_commit(lambda: self.release(events))
+
+    def stage(self, events: Sequence[Event]) -> outbox.Rows:
+        """Return the outbox rows of `events`, for who writes them in a statement of its own.
+
+        That statement contains `outbox.stage_sql`, and `release` is due after its commit; others call `publish`.
+        """
+        return outbox.rows_for((event, [c.name for c in self._consumers_of[type(event)]]) for event in events)
 
     def start(self, database: Database) -> None:
         """Begin to serve the outbox."""
@@ -79,7 +86,8 @@ class Bus:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _release(self, events: tuple[Event, ...]) -> None:
+    def release(self, events: Sequence[Event]) -> None:
+        """Call the live subscribers of committed events, in order, and wake their consumers."""
         for event in events:
             for handler in self._live[type(event)]:
                 try:

@@ -5,6 +5,7 @@ No sequence is polled (facts: rows that commit late would be skipped); rows are 
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -14,11 +15,19 @@ from bus.events import Event, event_name
 from kernel.database import Connection
 from kernel.ids import new_id
 
-STAGE = """
-INSERT INTO bus_outbox (id, consumer, event_type, payload, staged_at, available_at)
-SELECT id, consumer, event_type, payload, now(), now()
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[]) AS row (id, consumer, event_type, payload)
-"""
+
+def stage_sql(first: int) -> str:
+    """Return the statement that inserts `Rows`, which are its parameters from `$first` on."""
+    ids, consumers, types, payloads = (f"${first + offset}" for offset in range(4))
+    return f"""
+        INSERT INTO bus_outbox (id, consumer, event_type, payload, staged_at, available_at)
+        SELECT id, consumer, event_type, payload, now(), now()
+        FROM unnest({ids}::uuid[], {consumers}::text[], {types}::text[], {payloads}::bytea[])
+            AS staged (id, consumer, event_type, payload)
+    """
+
+
+STAGE = stage_sql(1)
 
 CLAIM = """
 SELECT id, event_type, payload, attempts FROM bus_outbox
@@ -60,16 +69,26 @@ class OutboxRow(msgspec.Struct, frozen=True):
     dead_at: datetime | None
 
 
-async def stage(connection: Connection, rows: Iterable[tuple[str, Event]]) -> None:
-    """Insert a row for each (consumer, event) in the caller's transaction, in one statement."""
-    ids, consumers, types, payloads = [], [], [], []
-    encoded: dict[UUID, bytes] = {}
-    for consumer, event in rows:
-        ids.append(new_id())
-        consumers.append(consumer)
-        types.append(event_name(type(event)))
-        payloads.append(encoded.get(event.event_id) or encoded.setdefault(event.event_id, msgspec.json.encode(event)))
-    await connection.execute(STAGE, ids, consumers, types, payloads)
+class Rows(NamedTuple):
+    """Rows to stage, by column: the parameters of `stage_sql`."""
+
+    ids: list[UUID]
+    consumers: list[str]
+    types: list[str]
+    payloads: list[bytes]
+
+
+def rows_for(addressed: Iterable[tuple[Event, Sequence[str]]]) -> Rows:
+    """Return a row for each consumer of each event."""
+    rows = Rows([], [], [], [])
+    for event, consumers in addressed:
+        payload = msgspec.json.encode(event) if consumers else b""
+        for consumer in consumers:
+            rows.ids.append(new_id())
+            rows.consumers.append(consumer)
+            rows.types.append(event_name(type(event)))
+            rows.payloads.append(payload)
+    return rows
 
 
 async def claim(connection: Connection, consumer: str, limit: int) -> list[asyncpg.Record]:

@@ -1,6 +1,7 @@
 """Time: always aware, always UTC, always written with microseconds."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -20,6 +21,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+@lru_cache(maxsize=64)
 def rfc3339(moment: datetime) -> str:
     """Write `moment` (aware) as RFC 3339 in UTC, with six digits of fraction even when they are zero."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond:06d}Z"

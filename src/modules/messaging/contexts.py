@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from bus import Bus, Event
+from kernel.clock import now
 from kernel.database import Connection, Database, Transaction
 from kernel.errors import FieldError, MalformedError
 from modules.messaging import store
@@ -85,6 +86,7 @@ class Contexts:
         return roles
 
     async def _sync(self, tx: Transaction, channel_id: UUID, roles: dict[str, str], wanted: PutContext) -> None:
+        at = now()
         locked = (await queries.lock(tx.connection, [channel_id]))[channel_id]
         present = (await queries.members(tx.connection, [channel_id]))[channel_id]
         changes = membership_changes(present, roles)
@@ -92,7 +94,7 @@ class Contexts:
         drafts = [_draft(change) for change in changes]
         if status != locked.status:
             drafts.append(Draft("channel_archived" if status == "archived" else "channel_reopened"))
-        records = [append.extend(locked.head, draft, locked.now) for draft in drafts]
+        records = [append.extend(locked.head, draft, at) for draft in drafts]
         if records:
             await append.insert(tx.connection, records, [locked.head])
         await _sync_participants(tx.connection, channel_id, changes, records)

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from litestar import asgi
+from litestar.enums import ScopeType
 from litestar.types import ControllerRouterHandler, Receive, Scope, Send
 
 from bus import Bus
 from kernel.auth import Authenticator
 from kernel.database import Database
+from kernel.errors import NotFoundError
 from kernel.http.access import ANYONE, who
 from kernel.settings import Settings
 from modules.messaging.contexts import Contexts
@@ -68,6 +70,8 @@ class MessagingModule:
 def _socket(gateway: Gateway) -> Any:
     @asgi("/ws/chat", opt=who(ANYONE), copy_scope=False)
     async def chat_socket(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.WEBSOCKET:
+            raise NotFoundError("Connect with a WebSocket client")
         await gateway(scope, receive, send)
 
     return chat_socket

@@ -7,16 +7,17 @@ import msgspec
 from litestar import Response, Router, get, post, put
 from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import PathParameter, QueryParameter
 
 from kernel.auth import Principal
 from kernel.errors import FieldError, MalformedError
 from kernel.http.access import USER, key, who
-from kernel.text import HostId, holds_nul
+from kernel.http.parameters import MAX_SEQ, HostIdInPath, SeqInQuery
+from kernel.text import holds_nul
 from modules.messaging.contexts import Contexts
 from modules.messaging.schemas import (
+    CONTEXT_TYPE,
     METADATA_BYTES,
-    ContextTypeName,
     ContextView,
     LogPage,
     Marks,
@@ -31,7 +32,7 @@ from modules.messaging.service import Messaging
 from modules.messaging.tickets import Tickets
 from modules.messaging.writer import ContextKey
 
-SeqParameter = Annotated[int, Parameter(ge=0, le=2**63 - 1)]
+ContextTypeInPath = Annotated[str, PathParameter(pattern=CONTEXT_TYPE)]
 
 
 @put(
@@ -42,7 +43,11 @@ SeqParameter = Annotated[int, Parameter(ge=0, le=2**63 - 1)]
     tags=["Contexts"],
 )
 async def put_context(
-    context_type: ContextTypeName, context_id: HostId, data: PutContext, contexts: Contexts, messaging: Messaging
+    context_type: ContextTypeInPath,
+    context_id: HostIdInPath,
+    data: PutContext,
+    contexts: Contexts,
+    messaging: Messaging,
 ) -> Response[ContextView]:
     """The whole wanted state; the difference to the present becomes membership records of the channel's log."""
     _check_metadata(data)
@@ -59,7 +64,7 @@ async def put_context(
     tags=["Contexts"],
 )
 async def get_context(
-    context_type: ContextTypeName, context_id: HostId, caller: Principal, messaging: Messaging
+    context_type: ContextTypeInPath, context_id: HostIdInPath, caller: Principal, messaging: Messaging
 ) -> ContextView:
     """`channel` is null until the first message."""
     return await messaging.context(context_type, context_id, None if caller.kind == "key" else caller.id)
@@ -73,7 +78,11 @@ async def get_context(
     tags=["Messages"],
 )
 async def post_context_message(
-    context_type: ContextTypeName, context_id: HostId, data: PostMessage, caller: Principal, messaging: Messaging
+    context_type: ContextTypeInPath,
+    context_id: HostIdInPath,
+    data: PostMessage,
+    caller: Principal,
+    messaging: Messaging,
 ) -> Response[Message]:
     """The first message makes the channel, however many race for it. A repeated client_id answers 200."""
     return _sent(*await messaging.send(caller.id, ContextKey(context_type, context_id), data))
@@ -104,10 +113,10 @@ async def list_messages(
     channel_id: UUID,
     caller: Principal,
     messaging: Messaging,
-    before_seq: SeqParameter | None = None,
-    after_seq: SeqParameter | None = None,
-    around_seq: SeqParameter | None = None,
-    limit: Annotated[int, Parameter(ge=1, le=100)] = 50,
+    before_seq: SeqInQuery = None,
+    after_seq: SeqInQuery = None,
+    around_seq: SeqInQuery = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
 ) -> MessagePage:
     """Texts in ascending order; the newest page when nothing is asked."""
     if sum(bound is not None for bound in (before_seq, after_seq, around_seq)) > 1:
@@ -129,8 +138,8 @@ async def read_log(
     channel_id: UUID,
     caller: Principal,
     messaging: Messaging,
-    after_seq: SeqParameter = 0,
-    limit: Annotated[int, Parameter(ge=1, le=500)] = 100,
+    after_seq: Annotated[int, QueryParameter(ge=0, le=MAX_SEQ)] = 0,
+    limit: Annotated[int, QueryParameter(ge=1, le=500)] = 100,
 ) -> LogPage:
     """Every record after `after_seq`, in order, and where the log ends: for catching up."""
     return await messaging.log(caller.id, channel_id, after=after_seq, limit=limit)

@@ -7,12 +7,13 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from kernel.clock import Timestamp
-from kernel.text import NO_NUL, ClientId, HostId, Title
+from kernel.text import NO_NUL, ClientId, HostId, Title, pattern
 from modules.messaging.domain import CONTEXT_TYPES
 
 METADATA_BYTES = 16 * 1024
 
-ContextTypeName = Annotated[str, Meta(pattern=rf"\A({'|'.join(CONTEXT_TYPES)})\Z", examples=["booking"])]
+CONTEXT_TYPE = pattern(rf"\A({'|'.join(CONTEXT_TYPES)})\Z", f"must be one of {', '.join(CONTEXT_TYPES)}")
+ContextTypeName = Annotated[str, Meta(pattern=CONTEXT_TYPE, examples=["booking"])]
 Content = Annotated[
     str, Meta(min_length=1, pattern=NO_NUL, description="At most PARLEY_MAX_MESSAGE_CHARS characters (5,000)")
 ]

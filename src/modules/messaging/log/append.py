@@ -1,31 +1,51 @@
 """Extends logs. Callers hold the row locks of all channels concerned, and that is what makes `seq` gap-free."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
+import asyncpg
 import msgspec
 
+from bus import outbox
 from kernel.clock import rfc3339
 from kernel.database import Connection
 from kernel.ids import new_id
 from modules.messaging.log.chain import SALT_BYTES, CommittedPayload, HashedRecord, commitment, next_hash
 from modules.messaging.log.record import COLUMNS, Draft, Head, Record
 
-INSERT = f"""
-WITH appended AS (
-    INSERT INTO chat_messages ({COLUMNS})
-    SELECT channel_id, seq, id, kind, sender_id, sender_username, sender_display_name, client_id, target_id, content,
-        salt, details::jsonb, created_at, hash
-    FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-        $9::uuid[], $10::text[], $11::bytea[], $12::text[], $13::timestamptz[], $14::bytea[]) AS row ({COLUMNS})
-)
+MOVE_HEADS = """
 UPDATE chat_channels AS c SET last_seq = h.last_seq, head_hash = h.head_hash, last_record_at = h.last_record_at,
     last_message_at = h.last_message_at, membership_seq = h.membership_seq
-FROM unnest($15::uuid[], $16::bigint[], $17::bytea[], $18::timestamptz[], $19::timestamptz[], $20::bigint[])
+FROM unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::timestamptz[], $5::timestamptz[], $6::bigint[])
     AS h (id, last_seq, head_hash, last_record_at, last_message_at, membership_seq)
-WHERE c.id = h.id
 """
+
+INSERT_RECORDS = f"""
+INSERT INTO chat_messages ({COLUMNS})
+SELECT channel_id, seq, id, kind, sender_id, sender_username, sender_display_name, client_id, target_id, content,
+    salt, details::jsonb, created_at, hash
+FROM unnest($7::uuid[], $8::bigint[], $9::uuid[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
+    $15::uuid[], $16::text[], $17::bytea[], $18::text[], $19::timestamptz[], $20::bytea[]) AS record ({COLUMNS})
+"""
+
+INSERT = f"WITH appended AS ({INSERT_RECORDS}) {MOVE_HEADS} WHERE c.id = h.id"
+
+INSERT_EXPECTING = f"""
+WITH locked AS MATERIALIZED (
+    SELECT c.id FROM unnest($1::uuid[], $21::bytea[]) AS e (id, head_hash)
+    JOIN chat_channels c ON c.id = e.id AND c.head_hash = e.head_hash
+    ORDER BY c.id FOR NO KEY UPDATE OF c
+), expected AS MATERIALIZED (
+    SELECT chat_expect_heads(count(*), cardinality($1)) AS met FROM locked
+), appended AS ({INSERT_RECORDS} CROSS JOIN expected), staged AS ({outbox.stage_sql(22)})
+{MOVE_HEADS} CROSS JOIN expected WHERE c.id = h.id
+"""
+
+
+class HeadMovedError(Exception):
+    """A log doesn't end where the caller believed: somebody else has appended to it meanwhile."""
 
 
 def extend(head: Head, draft: Draft, now: datetime) -> Record:
@@ -71,11 +91,40 @@ def extend(head: Head, draft: Draft, now: datetime) -> Record:
     )
 
 
-async def insert(connection: Connection, records: Sequence[Record], heads: Iterable[Head]) -> None:
-    """Write records and the heads that they led to, in one statement."""
-    heads = list(heads)
-    await connection.execute(
-        INSERT,
+async def insert(connection: Connection, records: Sequence[Record], heads: Sequence[Head]) -> None:
+    """Write records and the heads that they led to, in one statement, under the locks of their channels."""
+    await connection.execute(INSERT, *_head_columns(heads), *_record_columns(records))
+
+
+async def insert_expecting(
+    connection: Connection, records: Sequence[Record], heads: Sequence[Head], before: Sequence[bytes], rows: outbox.Rows
+) -> None:
+    """Lock the channels, check that their heads are still `before`, and write records, heads and events.
+
+    All in one statement, which is a transaction of its own.
+
+    Raises:
+        HeadMovedError: nothing was written, because a head had moved or a client_id is a repeat.
+    """
+    try:
+        await connection.execute(INSERT_EXPECTING, *_head_columns(heads), *_record_columns(records), before, *rows)
+    except (asyncpg.RaiseError, asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError):
+        raise HeadMovedError from None
+
+
+def _head_columns(heads: Sequence[Head]) -> tuple[list[Any], ...]:
+    return (
+        [h.channel_id for h in heads],
+        [h.last_seq for h in heads],
+        [h.head_hash for h in heads],
+        [h.last_record_at for h in heads],
+        [h.last_message_at for h in heads],
+        [h.membership_seq for h in heads],
+    )
+
+
+def _record_columns(records: Sequence[Record]) -> tuple[list[Any], ...]:
+    return (
         [r.channel_id for r in records],
         [r.seq for r in records],
         [r.id for r in records],
@@ -90,12 +139,6 @@ async def insert(connection: Connection, records: Sequence[Record], heads: Itera
         [_json(r.details) for r in records],
         [r.created_at for r in records],
         [r.hash for r in records],
-        [h.channel_id for h in heads],
-        [h.last_seq for h in heads],
-        [h.head_hash for h in heads],
-        [h.last_record_at for h in heads],
-        [h.last_message_at for h in heads],
-        [h.membership_seq for h in heads],
     )
 
 

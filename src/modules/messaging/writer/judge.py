@@ -1,40 +1,39 @@
-"""Decides each send of a batch under the locks, without touching the database."""
+"""Decides each send of a batch, without touching the database."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
-
-import msgspec
 
 from modules.messaging.domain import may_write
 from modules.messaging.errors import ChannelNotFoundError, ClientIdConflictError, ClosedError, ReadOnlyError
 from modules.messaging.log.append import extend
 from modules.messaging.log.record import Draft, Record
-from modules.messaging.writer.queries import LockedChannel
+from modules.messaging.writer.channel import Channel
 from modules.messaging.writer.send import Outcome, Send, Stored
 
 RepeatKey = tuple[UUID, str, str | None]
 
 
-class Batch(msgspec.Struct):
-    """Everything that the decisions depend on."""
+def judge(
+    channels: Mapping[UUID, Channel],
+    repeats: dict[RepeatKey, Record],
+    targets: Sequence[UUID | None],
+    sends: Sequence[Send],
+    now: datetime,
+) -> list[Outcome]:
+    """Return the outcome of each send, in order; heads move on, and repeats grow, with every record that is made."""
+    return [
+        _judge(channels.get(target) if target else None, repeats, send, now)
+        for target, send in zip(targets, sends, strict=True)
+    ]
 
-    channels: Mapping[UUID, LockedChannel]
-    members: Mapping[UUID, Mapping[str, str]]
-    repeats: dict[RepeatKey, Record]
 
-
-def judge(batch: Batch, sends: Sequence[tuple[UUID | None, Send]]) -> list[Outcome]:
-    """Return the outcome of each send, in order; heads move on with every record that is made."""
-    return [_judge(batch, channel, send) for channel, send in sends]
-
-
-def _judge(batch: Batch, channel_id: UUID | None, send: Send) -> Outcome:
-    channel = batch.channels.get(channel_id) if channel_id else None
-    role = batch.members[channel.head.channel_id].get(send.sender.user_id) if channel else None
+def _judge(channel: Channel | None, repeats: dict[RepeatKey, Record], send: Send, now: datetime) -> Outcome:
+    role = channel.members.get(send.sender.user_id) if channel else None
     if channel is None or role is None:
         return ChannelNotFoundError()
     key = (channel.head.channel_id, send.sender.user_id, send.client_id)
-    before = batch.repeats.get(key)
+    before = repeats.get(key)
     if before is not None:
         same = before.kind == "text" and before.content == send.content
         return Stored(before, repeated=True) if same else ClientIdConflictError()
@@ -42,8 +41,8 @@ def _judge(batch: Batch, channel_id: UUID | None, send: Send) -> Outcome:
         return ClosedError()
     if not may_write(channel.context_type, role):
         return ReadOnlyError(f"The role {role} only reads")
-    record = extend(channel.head, _draft(send), channel.now)
-    batch.repeats[key] = record
+    record = extend(channel.head, _draft(send), now)
+    repeats[key] = record
     return Stored(record)
 
 

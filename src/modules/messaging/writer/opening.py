@@ -5,11 +5,10 @@ made for: when that message is refused there is no channel.
 """
 
 from collections.abc import Collection
-from datetime import datetime
 from functools import partial
 from uuid import UUID
 
-from kernel.clock import rfc3339
+from kernel.clock import now, rfc3339
 from kernel.database import Connection, Transaction
 from kernel.ids import new_id
 from modules.messaging.domain import may_write
@@ -18,7 +17,7 @@ from modules.messaging.writer.queries import channels_of
 from modules.messaging.writer.send import Announcer, ContextKey, Send
 
 LOCK_CONTEXTS = """
-SELECT x.context_type, x.context_id, x.title, x.status, x.participants, clock_timestamp() AS now
+SELECT x.context_type, x.context_id, x.title, x.status, x.participants
 FROM chat_contexts x
 JOIN unnest($1::text[], $2::text[]) AS k (context_type, context_id) USING (context_type, context_id)
 ORDER BY x.context_type, x.context_id FOR NO KEY UPDATE OF x
@@ -49,7 +48,7 @@ async def open_channels(tx: Transaction, sends: Collection[Send], announcer: Ann
             and context["status"] == "open"
             and _anyone_writes(key, context["participants"], senders)
         ):
-            channel = await _open(connection, key, context["title"], context["participants"], context["now"])
+            channel = await _open(connection, key, context["title"], context["participants"])
             tx.after_commit(partial(announcer.opened, channel, list(context["participants"])))
             channels[key] = channel
     return channels
@@ -59,12 +58,10 @@ def _anyone_writes(key: ContextKey, participants: dict[str, str], senders: Colle
     return any(user in participants and may_write(key.context_type, participants[user]) for user in senders)
 
 
-async def _open(
-    connection: Connection, key: ContextKey, title: str | None, participants: dict[str, str], now: datetime
-) -> UUID:
-    channel = new_id()
+async def _open(connection: Connection, key: ContextKey, title: str | None, participants: dict[str, str]) -> UUID:
+    channel, at = new_id(), now()
     genesis = canonical_genesis(
-        Genesis(channel, key.context_id, key.context_type, rfc3339(now), "context", participants)
+        Genesis(channel, key.context_id, key.context_type, rfc3339(at), "context", participants)
     )
-    await connection.execute(OPEN, channel, *key, title, genesis, genesis_hash(genesis), now, participants)
+    await connection.execute(OPEN, channel, *key, title, genesis, genesis_hash(genesis), at, participants)
     return channel

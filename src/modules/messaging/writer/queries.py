@@ -1,13 +1,11 @@
 """The writer's reads, each one statement for a whole batch."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
 from uuid import UUID
-
-import msgspec
 
 from kernel.database import Connection
 from modules.messaging.log.record import COLUMNS, Head, Record
+from modules.messaging.writer.channel import Channel
 from modules.messaging.writer.send import ContextKey
 
 CHANNELS_OF_CONTEXTS = """
@@ -17,8 +15,7 @@ JOIN chat_channels c USING (context_type, context_id)
 """
 
 LOCK = """
-SELECT id, last_seq, head_hash, last_record_at, last_message_at, membership_seq, context_type, context_id, status,
-    clock_timestamp() AS now
+SELECT id, last_seq, head_hash, last_record_at, last_message_at, membership_seq, context_type, context_id, status
 FROM chat_channels WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
 """
 
@@ -38,25 +35,15 @@ CROSS JOIN LATERAL (
 the whole log until the first ANALYZE, and each batch gets slower as the log grows."""
 
 
-class LockedChannel(msgspec.Struct):
-    """A channel whose row this transaction holds. `now` is the database's clock: one for all instances."""
-
-    head: Head
-    context_type: str | None
-    context_id: str | None
-    status: str
-    now: datetime
-
-
 async def channels_of(connection: Connection, keys: Collection[ContextKey]) -> dict[ContextKey, UUID]:
     """Return the channels of those contexts that have one."""
     rows = await connection.fetch(CHANNELS_OF_CONTEXTS, [k.context_type for k in keys], [k.context_id for k in keys])
     return {ContextKey(row["context_type"], row["context_id"]): row["id"] for row in rows}
 
 
-async def lock(connection: Connection, ids: Collection[UUID]) -> dict[UUID, LockedChannel]:
-    """Lock channels in the order of their ids (so that no two writers wait for each other) and read their heads."""
-    return {row[0]: LockedChannel(Head(*row[:6]), *row[6:]) for row in await connection.fetch(LOCK, list(ids))}
+async def lock(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Channel]:
+    """Lock channels in the order of their ids (so that no two writers wait for each other) and read all but members."""
+    return {row[0]: Channel(Head(*row[:6]), *row[6:]) for row in await connection.fetch(LOCK, list(ids))}
 
 
 async def members(connection: Connection, ids: Collection[UUID]) -> dict[UUID, dict[str, str]]:

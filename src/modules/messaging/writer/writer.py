@@ -19,49 +19,37 @@ Guarantees:
 
 import asyncio
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from uuid import UUID
 
 import asyncpg
 import structlog
 
 from bus import Bus
-from kernel.database import Connection, Database, Transaction
+from kernel.database import Database
 from kernel.errors import ParleyError, UnavailableError
 from kernel.telemetry.metrics import MESSAGES, WRITER_BATCH, WRITER_COMMIT
-from modules.messaging.domain import preview
-from modules.messaging.events import MessageCreated
-from modules.messaging.log import append
-from modules.messaging.log.record import Record
-from modules.messaging.writer import queries
-from modules.messaging.writer.judge import Batch, judge
-from modules.messaging.writer.opening import open_channels
-from modules.messaging.writer.send import Announcer, ContextKey, Outcome, Send, Stored
+from modules.messaging.writer.paths import Paths, Written
+from modules.messaging.writer.send import Announcer, Outcome, Send, Stored
 
 log = structlog.get_logger(__name__)
 
 BATCH = 256
 MAX_WAITING = 10_000
-CACHED_CHANNELS = 5_000
-
-Members = dict[str, str]
 
 
 class Writer:
     """Appends messages to channels. `start` it once; `stop` finishes what is queued."""
 
     def __init__(self, database: Database, bus: Bus, announcer: Announcer) -> None:
-        self._database = database
+        self._paths = Paths(database, bus, announcer)
         self._bus = bus
         self._announcer = announcer
         self._waiting: deque[Send] = deque()
         self._wake = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
-        self._contexts: OrderedDict[ContextKey, UUID] = OrderedDict()
-        self._members: OrderedDict[UUID, tuple[int, Members]] = OrderedDict()
 
     def submit(self, send: Send) -> None:
         """Queue a send; its `settle` will be called.
@@ -101,8 +89,7 @@ class Writer:
     async def _write(self, sends: list[Send]) -> None:
         started = time.perf_counter()
         try:
-            async with self._database.transaction() as tx:
-                await self._append(tx, sends)
+            self._release(sends, await self._paths.write(sends))
         except ParleyError as error:
             self._settle_all(sends, error)
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
@@ -122,65 +109,14 @@ class Writer:
         for send in sends:
             await self._write([send])
 
-    async def _append(self, tx: Transaction, sends: list[Send]) -> None:
-        connection = tx.connection
-        resolved = await self._resolve(tx, sends)
-        channels = await queries.lock(connection, {channel for channel, _ in resolved if channel})
-        members = await self._members_of(connection, channels)
-        keys = [(c, s.sender.user_id, s.client_id) for c, s in resolved if c in channels]
-        repeats = await queries.repeats(connection, keys) if keys else {}
-        outcomes = judge(Batch(channels, members, repeats), resolved)
-        records = [o.record for o in outcomes if isinstance(o, Stored) and not o.repeated]
-        if records:
-            touched = dict.fromkeys(r.channel_id for r in records)
-            await append.insert(connection, records, [channels[c].head for c in touched])
-            await self._bus.publish(tx, *(_event(r, channels[r.channel_id], members[r.channel_id]) for r in records))
-        tx.after_commit(lambda: self._release(sends, outcomes))
-
-    async def _resolve(self, tx: Transaction, sends: Sequence[Send]) -> list[tuple[UUID | None, Send]]:
-        """Find each send's channel; a context's is remembered, because it never changes once committed."""
-        asked = {send.target for send in sends if isinstance(send.target, ContextKey)}
-        unknown = asked - self._contexts.keys()
-        found: dict[ContextKey, UUID] = {}
-        if unknown:
-            found = await queries.channels_of(tx.connection, unknown)
-            self._remember_contexts(found)
-            first = [send for send in sends if send.target in unknown and send.target not in found]
-            if first:
-                found |= await open_channels(tx, first, self._announcer)
-        return [(self._channel_of(send.target, found), send) for send in sends]
-
-    def _channel_of(self, target: UUID | ContextKey, found: dict[ContextKey, UUID]) -> UUID | None:
-        return found.get(target, self._contexts.get(target)) if isinstance(target, ContextKey) else target
-
-    def _remember_contexts(self, found: dict[ContextKey, UUID]) -> None:
-        self._contexts.update(found)
-        while len(self._contexts) > CACHED_CHANNELS:
-            self._contexts.popitem(last=False)
-
-    async def _members_of(
-        self, connection: Connection, channels: dict[UUID, queries.LockedChannel]
-    ) -> dict[UUID, Members]:
-        """Return the members of locked channels. What is remembered is right as long as `membership_seq` is."""
-        stale = []
-        for channel, locked in channels.items():
-            version, _ = self._members.get(channel, (-1, {}))
-            if version != locked.head.membership_seq:
-                stale.append(channel)
-        if stale:
-            for channel, current in (await queries.members(connection, stale)).items():
-                self._members[channel] = (channels[channel].head.membership_seq, current)
-        members = {channel: self._members[channel][1] for channel in channels}
-        while len(self._members) > CACHED_CHANNELS:
-            self._members.popitem(last=False)
-        return members
-
-    def _release(self, sends: Sequence[Send], outcomes: Sequence[Outcome]) -> None:
-        for send, outcome in zip(sends, outcomes, strict=True):
+    def _release(self, sends: Sequence[Send], written: Written) -> None:
+        """Tell everybody, in the order of the log: what stands before an ack was sent before it."""
+        for send, outcome in zip(sends, written.outcomes, strict=True):
             if isinstance(outcome, Stored) and not outcome.repeated:
-                MESSAGES.labels("text").inc()
                 self._announcer.announce(outcome.record, send.origin)
             self._settle_one(send, outcome)
+        MESSAGES.labels("text").inc(len(written.events))
+        self._bus.release(written.events)
 
     def _settle_all(self, sends: Sequence[Send], error: ParleyError) -> None:
         for send in sends:
@@ -191,17 +127,3 @@ class Writer:
             send.settle(outcome)
         except Exception:
             log.exception("settle_failed")
-
-
-def _event(record: Record, channel: queries.LockedChannel, members: Members) -> MessageCreated:
-    return MessageCreated(
-        channel_id=record.channel_id,
-        message_id=record.id,
-        seq=record.seq,
-        sender_id=record.sender_id or "",
-        sender_name=record.sender_display_name or "",
-        recipient_ids=[user for user in members if user != record.sender_id],
-        message_preview=preview(record.content or ""),
-        context_type=channel.context_type,
-        context_id=channel.context_id,
-    )
