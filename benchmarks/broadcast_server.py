@@ -5,6 +5,7 @@ The like-for-like counterpart of `node/server.mjs`: the same token check, the sa
 real protocol class under the server settings of `parley serve`.
 """
 
+import gc
 import sys
 from typing import Any
 
@@ -21,6 +22,7 @@ from realtime.socket import socket_for
 TOPIC = "channel:everybody"
 READY = Frame(b'{"type":"ready"}')
 QUEUE_LIMIT_BYTES = 256 * 1024
+GC_THRESHOLDS = (50_000, 20, 1_000)
 
 
 class Auth(msgspec.Struct):
@@ -58,6 +60,8 @@ class BroadcastApp:
 
 def main(port: int, secret: str, payload: str) -> None:
     """Serve until stopped."""
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     uvicorn.run(
         BroadcastApp(secret, payload.encode()),
         host="127.0.0.1",

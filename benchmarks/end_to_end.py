@@ -123,6 +123,7 @@ def _also(rounds: list[Round]) -> dict[str, float | str]:
         "delivery p50": milliseconds(middle("delivery_p50")),
         "p99 ": milliseconds(middle("delivery_p99")),
         "acks ahead of others' frames": middle("acks_ahead"),
+        "server's µs an ack": median(one.shares["server"] / one.figures.acks_per_s for one in rounds) * 1e6,
         "server's core": f"{median(one.shares['server'] for one in rounds):.0%}",
         "load's share": f"{median(one.shares['load'] for one in rounds):.0%}",
     }

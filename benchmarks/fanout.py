@@ -87,7 +87,7 @@ def _like_for_like(readers: int, results: Rounds) -> list[Row]:
             unit="deliveries/s",
             against="Node ws",
             at_least=TARGET,
-            also=_shares([one.shares for one in ours]) | {"load's share, Node": _load_share(node)},
+            also=_shares(ours) | {f"{name}, Node": value for name, value in _shares(node).items()},
         )
     ]
 
@@ -95,22 +95,26 @@ def _like_for_like(readers: int, results: Rounds) -> list[Row]:
 def _whole(readers: int, whole: list[tuple[Figures, dict[str, float]]], pure: Rounds) -> Row:
     what = f"the whole server, {readers:,} readers, {SENDERS} senders, durable"
     values = [figures.deliveries_per_s for figures, _ in whole]
-    also = _shares([shares for _, shares in whole]) | {
+    also = _shares([Broadcasts(figures.deliveries_per_s, shares) for figures, shares in whole]) | {
         "delivery p50": milliseconds(median(figures.delivery_p50 for figures, _ in whole)),
     }
     node = pure.get((servers.NODE, readers))
     if node is None:
         return plain(PART, what, values, unit="deliveries/s", also=also)
-    baseline = [one.deliveries_per_s for one in node]
-    return compared(PART, what, values, baseline, unit="deliveries/s", against="Node ws, not durable", also=also)
+    return compared(
+        PART,
+        what,
+        values,
+        [one.deliveries_per_s for one in node],
+        unit="deliveries/s",
+        against="Node ws, not durable",
+        also=also,
+    )
 
 
-def _shares(shares: list[dict[str, float]]) -> dict[str, float | str]:
+def _shares(results: list[Broadcasts]) -> dict[str, float | str]:
     return {
-        "server's core": f"{median(one['server'] for one in shares):.0%}",
-        "load's share": f"{median(one['load'] for one in shares):.0%}",
+        "server's µs each": median(one.shares["server"] / one.deliveries_per_s for one in results) * 1e6,
+        "server's core": f"{median(one.shares['server'] for one in results):.0%}",
+        "load's share": f"{median(one.shares['load'] for one in results):.0%}",
     }
-
-
-def _load_share(results: list[Broadcasts]) -> str:
-    return f"{median(one.shares['load'] for one in results):.0%}"

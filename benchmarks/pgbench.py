@@ -26,7 +26,8 @@ WITH head AS (
 ), message AS (
     INSERT INTO chat_messages (channel_id, seq, id, kind, sender_id, sender_username, sender_display_name,
         client_id, content, salt, created_at, hash)
-    SELECT id, last_seq, uuidv7(), 'text', 'writer-1', 'writer-1', 'Writer 1', gen_random_uuid()::text, '{content}',
+    SELECT id, last_seq, uuidv7(), 'text', 'writer-1', 'writer-1', 'Writer 1', gen_random_uuid()::text,
+    '{content}',
         head_hash, now(), head_hash
     FROM head
 )

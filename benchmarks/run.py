@@ -107,8 +107,12 @@ async def _measure(plan: Plan) -> list[Row]:
 async def _sockets(plan: Plan, dsn: str, key: str) -> list[Row]:
     with servers.parley(dsn) as server:
         tokens = Host(server.port, key).people([shape.user_id(n) for n in range(1, plan.sockets + 1)])
-    parley, node = partial(servers.parley, dsn), partial(servers.node, b"{}")
-    return await sockets.measure(parley, node, list(tokens.values()), rounds=plan.rounds)
+    kinds: dict[str, sockets.Running] = {
+        "Parley": partial(servers.parley, dsn),
+        servers.OURS: partial(servers.broadcasting, b"{}"),
+        servers.NODE: partial(servers.node, b"{}"),
+    }
+    return await sockets.measure(kinds, list(tokens.values()), rounds=plan.rounds)
 
 
 def _say(what: str) -> None:
