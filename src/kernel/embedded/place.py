@@ -27,7 +27,7 @@ class Place:
 
     root: Path
     name: str
-    """Of this directory alone, and of a copy at the same path in another container."""
+    """No other directory has it, nor has the one at the same path in another container."""
 
     @classmethod
     def at(cls, data_dir: Path) -> Self:
