@@ -8,8 +8,9 @@ the log must hold exactly what was reported as stored, its seqs without a gap.
 
 import asyncio
 import random
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import cycle
 from statistics import median
 from time import perf_counter
 from uuid import UUID
@@ -29,6 +30,7 @@ SENDERS = (1, 16, 64, 256)
 JUDGED = 64
 SPREAD, HOT = shape.CHANNELS, 1
 TARGETS = {SPREAD: 3.0, HOT: 10.0}
+WARM_UP_S = 0.5
 NAMES = {SPREAD: f"{shape.CHANNELS:,} channels", HOT: "one hot channel"}
 BEST = 2
 """How many of pgbench's best client counts run in every round."""
@@ -54,36 +56,35 @@ class Nobody:
         """Make nothing of a new record."""
 
 
-@dataclass
-class Load:
-    """Senders in a closed loop on `channels` channels."""
+class Sender:
+    """Somebody in a closed loop: submits the next message when the last one is stored."""
 
-    writer: Writer
-    channels: int
-    going: bool = True
-    under_way: int = 0
-    submitted: int = 0
-    refused: int = 0
-    latencies: list[float] = field(default_factory=list)
-    done: asyncio.Event = field(default_factory=asyncio.Event)
+    def __init__(self, person: Person, writer: Writer, channels: Sequence[UUID], run: str) -> None:
+        self.latencies: list[float] = []
+        self.submitted = 0
+        self.refused = 0
+        self.going = True
+        self.idle = asyncio.Event()
+        self._person = person
+        self._writer = writer
+        self._next_channel = cycle(random.sample(channels, len(channels))).__next__
+        self._run = run
+        self._started = 0.0
 
-    def submit(self, sender: Person) -> None:
-        """Submit the sender's next message."""
+    def submit(self) -> None:
+        """Submit the next message."""
         self.submitted += 1
-        self.under_way += 1
-        started = perf_counter()
+        self._started = perf_counter()
+        client_id = f"{self._run}-{self.submitted}"
+        self._writer.submit(Send(self._next_channel(), self._person, client_id, shape.CONTENT, self._settle))
 
-        def settle(outcome: Outcome) -> None:
-            self.latencies.append(perf_counter() - started)
-            self.under_way -= 1
-            self.refused += not isinstance(outcome, Stored) or outcome.repeated
-            if self.going:
-                self.submit(sender)
-            elif not self.under_way:
-                self.done.set()
-
-        channel = shape.channel_id(random.randint(1, self.channels))
-        self.writer.submit(Send(channel, sender, f"{id(self)}-{self.submitted}", shape.CONTENT, settle))
+    def _settle(self, outcome: Outcome) -> None:
+        self.latencies.append(perf_counter() - self._started)
+        self.refused += not isinstance(outcome, Stored) or outcome.repeated
+        if self.going:
+            self.submit()
+        else:
+            self.idle.set()
 
 
 async def measure(postgres: Postgres, database: Database, *, rounds: int, seconds: int) -> list[Row]:
@@ -137,20 +138,28 @@ async def _write(database: Database, channels: int, senders: int, seconds: float
     writer = Writer(database, bus, Nobody())
     before = await _heads(database)
     writer.start()
-    load = Load(writer, channels)
-    started = perf_counter()
+    ids = [shape.channel_id(number) for number in range(1, channels + 1)]
+    everybody = []
     for number in range(senders):
         user = shape.writer_id(1 + number % shape.MEMBERS)
-        load.submit(Person(user, user, user))
+        everybody.append(Sender(Person(user, user, user), writer, ids, f"{id(writer)}-{number}"))
+    for sender in everybody:
+        sender.submit()
+    await asyncio.sleep(WARM_UP_S)
+    for sender in everybody:
+        sender.latencies.clear()
+    started = perf_counter()
     await asyncio.sleep(seconds)
-    load.going = False
-    await asyncio.wait_for(load.done.wait(), 30)
     elapsed = perf_counter() - started
+    latencies = [latency for sender in everybody for latency in sender.latencies]
+    for sender in everybody:
+        sender.going = False
+    await asyncio.wait_for(asyncio.gather(*(sender.idle.wait() for sender in everybody)), 30)
     await writer.stop()
-    if load.refused:
-        raise RuntimeError(f"{load.refused} messages were refused")
-    await _check(database, before, load.submitted)
-    return Result(load.submitted / elapsed, percentile(load.latencies, 50), percentile(load.latencies, 99))
+    if any(sender.refused for sender in everybody):
+        raise RuntimeError("messages were refused")
+    await _check(database, before, sum(sender.submitted for sender in everybody))
+    return Result(len(latencies) / elapsed, percentile(latencies, 50), percentile(latencies, 99))
 
 
 async def _never(_tx: Transaction, _events: list[MessageCreated]) -> None:
