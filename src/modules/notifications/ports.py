@@ -41,7 +41,10 @@ class Recipients(Protocol):
 
 
 class Span(msgspec.Struct, frozen=True):
-    """Messages `from_seq`..`to_seq` of a channel, as far as they concern one recipient."""
+    """Messages `from_seq`..`to_seq` of a channel, as far as they concern one recipient.
+
+    It may reach back to before they joined: what they may not see, and what they sent, doesn't concern them.
+    """
 
     user_id: str
     channel_id: UUID
@@ -58,6 +61,8 @@ class SpanState(msgspec.Struct, frozen=True):
     """Texts by others in the span, neither read nor deleted."""
     sender_names: tuple[str, ...]
     """Display names of their senders, each once, newest last."""
+    deleted_count: int = 0
+    """Texts by others in the span that were deleted before they were read."""
 
 
 class Conversations(Protocol):

@@ -1,0 +1,110 @@
+"""Decides on alerts that fall due and writes what comes of it to the ledger.
+
+Concurrency: one task a process; any number of processes share the work, because taking an alert hides it from others.
+
+Guarantees: an alert's end and its delivery row commit together, so that every alert ends in exactly one row; a worker
+that dies before leaves the alert to be taken again. No connection is held while other modules are asked.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from kernel.database import Database
+from kernel.ids import new_id
+from modules.notifications.domain.alerts import DueAlert, delivery_of
+from modules.notifications.domain.decision import Decision, Postpone, Snapshot, decide
+from modules.notifications.ledger import Ledger
+from modules.notifications.snapshots import Snapshots
+from modules.notifications.store import alerts
+from modules.notifications.worker import POLL_S, Worker
+
+log = structlog.get_logger(__name__)
+
+BATCH = 200
+HIDDEN = timedelta(seconds=15)
+"""How long a taken alert is hidden from others: longer than deciding on a batch ever takes."""
+PUT_OFF = timedelta(minutes=1)
+SHORTEST_REST_S = 0.01
+"""A due alert may be locked for an instant by a message that stretches it."""
+TRANSPORT = "sms"
+
+
+class AlertWorker(Worker):
+    """Turns due alerts into deliveries."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        ledger: Ledger,
+        snapshots: Snapshots,
+        delay_s: float,
+        clock: Callable[[], datetime],
+        on_delivery: Callable[[], None],
+    ) -> None:
+        super().__init__()
+        self._database = database
+        self._ledger = ledger
+        self._snapshots = snapshots
+        self._delay = timedelta(seconds=delay_s)
+        self._clock = clock
+        self._on_delivery = on_delivery
+
+    async def round(self) -> float:
+        """Decide on one batch; return how long the next alert has yet to wait."""
+        now = self._clock()
+        hidden_until = now + HIDDEN
+        async with self._database.transaction() as tx:
+            taken = await alerts.take_due(tx.connection, now, hidden_until, BATCH)
+        if taken:
+            snapshots = await self._snapshots.take([alert.span for alert in taken], TRANSPORT)
+            await self._conclude(taken, snapshots, hidden_until)
+        if len(taken) == BATCH:
+            return 0
+        async with self._database.connection() as connection:
+            next_due = await alerts.next_due(connection)
+        return POLL_S if next_due is None else max(SHORTEST_REST_S, (next_due - self._clock()).total_seconds())
+
+    async def _conclude(self, taken: Sequence[DueAlert], snapshots: Sequence[Snapshot], hidden_until: datetime) -> None:
+        verdicts = {
+            alert.span: (snapshot, _decision(snapshot)) for alert, snapshot in zip(taken, snapshots, strict=True)
+        }
+        async with self._database.transaction() as tx:
+            done: list[DueAlert] = []
+            later: list[tuple[DueAlert, datetime]] = []
+            for alert in await alerts.still_held(tx.connection, taken, hidden_until):
+                decision = verdicts[alert.span][1]
+                if isinstance(decision, Postpone):
+                    later.append((alert, decision.until))
+                else:
+                    done.append(alert)
+            now = self._clock()
+            await alerts.close(tx.connection, done, now + self._delay)
+            await alerts.put_off(tx.connection, later)
+            await self._ledger.add(
+                tx,
+                [
+                    delivery_of(
+                        alert,
+                        verdicts[alert.span][1],
+                        delivery_id=new_id(),
+                        unread_count=verdicts[alert.span][0].span.unread_count,
+                        transport=TRANSPORT,
+                        now=now,
+                    )
+                    for alert in done
+                ],
+            )
+            if done:
+                tx.after_commit(self._on_delivery)
+
+
+def _decision(snapshot: Snapshot) -> Decision:
+    """`decide`, so that one alert that it stumbles over doesn't hold up the others."""
+    try:
+        return decide(snapshot)
+    except Exception:
+        log.exception("decision_failed", channel_id=str(snapshot.channel_id))
+        return Postpone(snapshot.now + PUT_OFF)

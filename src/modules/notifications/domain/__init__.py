@@ -1,0 +1,1 @@
+"""The rules of notifications as pure functions and values: no clock, no database, no provider."""

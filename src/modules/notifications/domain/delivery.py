@@ -1,0 +1,167 @@
+"""The life of a delivery. The row is the queue; every change of its state is one of these functions.
+
+`sending` is committed before the provider is called and left only by what the provider says. A worker that dies in
+between leaves a lease to expire, and then the state is `unknown`: shown to operators, never repeated. Before
+`sending` nothing has been sent, so there the work is simply taken up again.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Literal, get_args
+from uuid import UUID
+
+import msgspec
+
+from modules.notifications.domain.decision import Decision, Postpone, Send
+from modules.notifications.domain.outcomes import Accepted, Ambiguous, Outcome, Refused, Report
+
+State = Literal[
+    "pending",
+    "claimed",
+    "sending",
+    "accepted",
+    "delivered",
+    "undelivered",
+    "failed",
+    "unknown",
+    "suppressed",
+    "dead",
+]
+STATES: tuple[State, ...] = get_args(State)
+
+EVIDENCE = frozenset[State]({"accepted", "delivered", "undelivered", "failed"})
+"""What a signed report proves. It stands above what we believed, also where we believed that nothing was sent."""
+
+NEXT: Mapping[State, frozenset[State]] = {
+    "pending": EVIDENCE | {"claimed"},
+    "claimed": EVIDENCE | {"pending", "sending", "suppressed"},
+    "sending": EVIDENCE | {"pending", "unknown", "dead"},
+    "unknown": EVIDENCE,
+    "accepted": EVIDENCE - {"accepted"},
+    "undelivered": frozenset({"delivered"}),
+    "dead": EVIDENCE | {"pending"},
+    "delivered": frozenset(),
+    "failed": frozenset(),
+    "suppressed": frozenset(),
+}
+"""The only changes there are. As they only lead forward, a repeated or late report finds nothing to change."""
+
+RETRIES_S = (2.0, 4.0, 8.0)
+"""Delays after refusals that are known not to have sent anything; then the delivery is dead."""
+
+
+class IllegalTransition(Exception):
+    """A delivery was to take a step that isn't in the table: a bug, or somebody was faster."""
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One message to one person by one transport, about messages `from_seq`..`to_seq` of a channel."""
+
+    id: UUID
+    user_id: str
+    transport: str
+    category: str
+    channel_id: UUID
+    from_seq: int
+    to_seq: int
+    message_count: int
+    state: State
+    reason: str | None
+    provider_id: str | None
+    attempts: int
+    """Calls of the provider, ever."""
+    failures: int
+    """Refusals in this life; a replay begins another."""
+    due_at: datetime
+    """Not to be sent before."""
+    claim_id: UUID | None
+    """Whose it is, while claimed or sending."""
+    lease_until: datetime | None
+    """When whoever claimed it counts as dead."""
+    created_at: datetime
+    updated_at: datetime
+
+
+def move(delivery: Delivery, to: State, **changes: Any) -> Delivery:
+    """Return the delivery in state `to`.
+
+    Raises:
+        IllegalTransition: the table doesn't have this step.
+    """
+    if to not in NEXT[delivery.state]:
+        raise IllegalTransition(f"{delivery.state} -> {to}")
+    if to not in {"claimed", "sending"}:
+        changes |= {"claim_id": None, "lease_until": None}
+    return msgspec.structs.replace(delivery, state=to, **changes)
+
+
+def claimed(delivery: Delivery, claim_id: UUID, lease_until: datetime) -> Delivery:
+    """Give it to a worker."""
+    return move(delivery, "claimed", claim_id=claim_id, lease_until=lease_until)
+
+
+def decided(delivery: Delivery, decision: Decision, lease_until: datetime) -> Delivery:
+    """Follow the decision made right before the call. To send is to count one more attempt."""
+    if isinstance(decision, Send):
+        return move(delivery, "sending", attempts=delivery.attempts + 1, reason=None, lease_until=lease_until)
+    if isinstance(decision, Postpone):
+        return move(delivery, "pending", due_at=decision.until)
+    return move(delivery, "suppressed", reason=decision.reason)
+
+
+def settled(delivery: Delivery, outcome: Outcome, now: datetime, jitter: float) -> Delivery:
+    """Record what the call came to. `jitter`: factor for the delay of a retry."""
+    if isinstance(outcome, Accepted):
+        return move(delivery, "accepted", provider_id=outcome.provider_id)
+    if isinstance(outcome, Ambiguous):
+        return move(delivery, "unknown", reason=outcome.reason)
+    return _refused(delivery, outcome, now, jitter)
+
+
+def _refused(delivery: Delivery, outcome: Refused, now: datetime, jitter: float) -> Delivery:
+    fault = outcome.fault
+    if fault.kind == "configuration":
+        return move(delivery, "pending", reason=fault.reason, due_at=now)
+    if fault.kind != "busy":
+        return move(delivery, "failed", reason=fault.reason)
+    failures = delivery.failures + 1
+    if failures > len(RETRIES_S):
+        return move(delivery, "dead", reason=fault.reason, failures=failures)
+    wait = timedelta(seconds=RETRIES_S[failures - 1] * jitter)
+    return move(delivery, "pending", reason=fault.reason, failures=failures, due_at=now + wait)
+
+
+def abandoned(delivery: Delivery) -> Delivery:
+    """Take it from a worker that died: what may have been sent is unknown, the rest is taken up again.
+
+    Raises:
+        IllegalTransition: no worker has it.
+    """
+    if delivery.state == "sending":
+        return move(delivery, "unknown", reason="worker_lost")
+    if delivery.state == "claimed":
+        return move(delivery, "pending")
+    raise IllegalTransition(f"{delivery.state} -> pending by a lease that ran out")
+
+
+def reported(delivery: Delivery, report: Report) -> Delivery | None:
+    """Apply a signed report; None when it tells nothing new, or tells of an attempt that was never made."""
+    if not 1 <= report.attempt <= delivery.attempts or report.state not in NEXT[delivery.state]:
+        return None
+    return move(
+        delivery,
+        report.state,
+        provider_id=delivery.provider_id or report.provider_id,
+        reason=report.fault.reason if report.fault else None,
+    )
+
+
+def replayed(delivery: Delivery, now: datetime) -> Delivery:
+    """Give a dead delivery another life, through the same gates.
+
+    Raises:
+        IllegalTransition: it isn't dead.
+    """
+    if delivery.state != "dead":
+        raise IllegalTransition(f"{delivery.state} -> pending by an operator")
+    return move(delivery, "pending", failures=0, due_at=now)

@@ -1,0 +1,20 @@
+"""What notifications publish. Names and fields are part of the contract."""
+
+from uuid import UUID
+
+from bus.events import Event
+
+
+class DeliveryChanged(Event, frozen=True, tag="notifications.delivery.changed"):
+    """A delivery reached another state. Being claimed by a worker is bookkeeping and isn't told."""
+
+    delivery_id: UUID
+    user_id: str
+    transport: str
+    category: str
+    channel_id: UUID
+    from_seq: int
+    to_seq: int
+    message_count: int
+    state: str
+    reason: str | None

@@ -1,0 +1,79 @@
+"""Where deliveries are written, and what follows from each write: the event, the metric, what is learnt from faults."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from bus import Bus
+from kernel.database import Transaction
+from kernel.telemetry.metrics import DELIVERIES
+from modules.notifications.domain.delivery import Delivery
+from modules.notifications.domain.outcomes import Fault
+from modules.notifications.events import DeliveryChanged
+from modules.notifications.metrics import TRANSPORT_PAUSES
+from modules.notifications.store import deliveries as rows
+from modules.notifications.store import pauses, people
+
+log = structlog.get_logger(__name__)
+
+PAUSE = timedelta(minutes=5)
+"""How long a transport is held back for a fault of configuration, before it is tried again. A restart tries at once."""
+
+
+class Ledger:
+    """Writes deliveries in the caller's transaction; events and metrics are released with its commit."""
+
+    def __init__(self, bus: Bus, clock: Callable[[], datetime]) -> None:
+        self._bus = bus
+        self._clock = clock
+
+    async def add(self, tx: Transaction, deliveries: Sequence[Delivery]) -> None:
+        """Write new rows. The database refuses overlapping ranges."""
+        if deliveries:
+            await rows.add(tx.connection, deliveries)
+            await self._tell(tx, deliveries)
+
+    async def save(self, tx: Transaction, deliveries: Sequence[Delivery]) -> None:
+        """Write rows that were moved to another state under their locks."""
+        if deliveries:
+            await rows.save(tx.connection, deliveries, self._clock())
+            await self._tell(tx, deliveries)
+
+    async def learn(self, tx: Transaction, delivery: Delivery, fault: Fault, phone: str | None) -> None:
+        """Remember what a fault says beyond this delivery: about the address, or about all of the transport."""
+        log.warning("delivery_fault", delivery_id=str(delivery.id), kind=fault.kind, reason=fault.reason)
+        if fault.kind == "configuration":
+            await self._pause(tx, delivery.transport, fault)
+        elif fault.kind == "filtered":
+            log.error("sms_filtered_by_carrier", delivery_id=str(delivery.id), reason=fault.reason)
+        elif phone is not None and fault.kind == "invalid_address":
+            await people.invalidate(tx.connection, phone, fault.reason)
+        elif phone is not None and fault.kind == "opted_out":
+            await people.opt_out(tx.connection, phone, fault.reason)
+
+    async def _pause(self, tx: Transaction, transport: str, fault: Fault) -> None:
+        await pauses.pause(tx.connection, transport, self._clock() + PAUSE, fault.reason)
+        log.error("transport_paused", transport=transport, reason=fault.reason, seconds=PAUSE.total_seconds())
+        tx.after_commit(TRANSPORT_PAUSES.labels(transport).inc)
+
+    async def _tell(self, tx: Transaction, deliveries: Sequence[Delivery]) -> None:
+        told = [delivery for delivery in deliveries if delivery.state != "claimed"]
+        await self._bus.publish(tx, *map(_event, told))
+        for delivery in told:
+            tx.after_commit(DELIVERIES.labels(delivery.transport, delivery.state).inc)
+
+
+def _event(delivery: Delivery) -> DeliveryChanged:
+    return DeliveryChanged(
+        delivery_id=delivery.id,
+        user_id=delivery.user_id,
+        transport=delivery.transport,
+        category=delivery.category,
+        channel_id=delivery.channel_id,
+        from_seq=delivery.from_seq,
+        to_seq=delivery.to_seq,
+        message_count=delivery.message_count,
+        state=delivery.state,
+        reason=delivery.reason,
+    )

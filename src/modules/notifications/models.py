@@ -1,0 +1,106 @@
+"""Notifications' tables. Keys start with the person, which is what they would be sharded by."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Boolean, DateTime, Index, LargeBinary, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from kernel.orm import Base
+
+Moment = DateTime(timezone=True)
+TRUE, NOW, ZERO = text("true"), text("now()"), text("0")
+
+
+class PreferencesRow(Base):
+    """What a person chose; somebody without a row never chose. Quiet hours are `HH:MM`, both null for none."""
+
+    __tablename__ = "notification_preferences"
+    user_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    push: Mapped[bool] = mapped_column(Boolean, server_default=TRUE)
+    sms: Mapped[bool] = mapped_column(Boolean, server_default=TRUE)
+    email: Mapped[bool] = mapped_column(Boolean, server_default=TRUE)
+    messages: Mapped[bool] = mapped_column(Boolean, server_default=TRUE)
+    invites: Mapped[bool] = mapped_column(Boolean, server_default=TRUE)
+    quiet_start: Mapped[str | None] = mapped_column(Text)
+    quiet_end: Mapped[str | None] = mapped_column(Text)
+    quiet_time_zone: Mapped[str | None] = mapped_column(Text)
+    paused_until: Mapped[datetime | None] = mapped_column(Moment)
+    updated_at: Mapped[datetime] = mapped_column(Moment, server_default=NOW)
+
+
+class AlertRow(Base):
+    """One person and one channel: up to where they were alerted, and the alert that is open, if one is.
+
+    The open alert is about (`alerted_to`, `to_seq`].
+    """
+
+    __tablename__ = "notification_alerts"
+    user_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    channel_id: Mapped[UUID] = mapped_column(primary_key=True)
+    alerted_to: Mapped[int] = mapped_column(BigInteger, server_default=ZERO)
+    to_seq: Mapped[int | None] = mapped_column(BigInteger)
+    message_count: Mapped[int] = mapped_column(server_default=ZERO)
+    due_at: Mapped[datetime | None] = mapped_column(Moment)
+    __table_args__ = (Index("ix_notification_alerts_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),)
+
+
+class DeliveryRow(Base):
+    """The ledger, and the queue. An exclusion constraint keeps the ranges of one person and channel apart."""
+
+    __tablename__ = "notification_deliveries"
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(Text)
+    transport: Mapped[str] = mapped_column(Text)
+    category: Mapped[str] = mapped_column(Text)
+    channel_id: Mapped[UUID]
+    from_seq: Mapped[int] = mapped_column(BigInteger)
+    to_seq: Mapped[int] = mapped_column(BigInteger)
+    message_count: Mapped[int]
+    state: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str | None] = mapped_column(Text)
+    provider_id: Mapped[str | None] = mapped_column(Text)
+    attempts: Mapped[int] = mapped_column(server_default=ZERO)
+    failures: Mapped[int] = mapped_column(server_default=ZERO)
+    due_at: Mapped[datetime] = mapped_column(Moment)
+    claim_id: Mapped[UUID | None]
+    lease_until: Mapped[datetime | None] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    updated_at: Mapped[datetime] = mapped_column(Moment)
+    __table_args__ = (
+        Index("ix_notification_deliveries_user_id_id", "user_id", "id"),
+        Index("ix_notification_deliveries_state_id", "state", "id"),
+        Index("ix_notification_deliveries_waiting", "due_at", "id", postgresql_where=text("state = 'pending'")),
+        Index(
+            "ix_notification_deliveries_leased",
+            "lease_until",
+            postgresql_where=text("lease_until IS NOT NULL"),
+        ),
+    )
+
+
+class AddressRow(Base):
+    """What is known of a telephone number, whoever has it: kept by its hash, and for good."""
+
+    __tablename__ = "notification_addresses"
+    address_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    opted_out_at: Mapped[datetime | None] = mapped_column(Moment)
+    invalid_at: Mapped[datetime | None] = mapped_column(Moment)
+    reason: Mapped[str | None] = mapped_column(Text)
+
+
+class AnswerRow(Base):
+    """An SMS that came in and was acted upon, so that it isn't twice."""
+
+    __tablename__ = "notification_answers"
+    provider_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    received_at: Mapped[datetime] = mapped_column(Moment, server_default=NOW)
+
+
+class TransportRow(Base):
+    """A transport that is held back, for all instances, because every message would meet the same fault."""
+
+    __tablename__ = "notification_transports"
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    paused_until: Mapped[datetime] = mapped_column(Moment)
+    reason: Mapped[str] = mapped_column(Text)

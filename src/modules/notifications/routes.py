@@ -1,0 +1,168 @@
+"""Preferences, the ledger, and Twilio's webhooks over HTTP."""
+
+import base64
+import binascii
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from urllib.parse import parse_qs
+from uuid import UUID
+
+from litestar import Request, Response, get, post, put
+from litestar.params import QueryParameter
+
+from kernel.auth import Principal
+from kernel.errors import ForbiddenError, malformed_field
+from kernel.http.access import ADMIN, ANYONE, USER, who
+from kernel.text import HostId
+from modules.notifications.domain.delivery import State
+from modules.notifications.schemas import (
+    DeliveryOut,
+    DeliveryPage,
+    PreferencesIn,
+    PreferencesOut,
+    delivery_out,
+    preferences_out,
+)
+from modules.notifications.service import Notifications
+from modules.notifications.transports.twilio_webhooks import TwilioWebhooks, answer, report, twiml
+
+TAGS = ["notifications"]
+SIGNATURE = "x-twilio-signature"
+
+
+@get(
+    "/api/notifications/preferences",
+    opt=who(USER),
+    operation_id="getNotificationPreferences",
+    summary="What you want to hear of, and when not",
+    tags=TAGS,
+)
+async def get_preferences(caller: Principal, notifications: Notifications) -> PreferencesOut:
+    return preferences_out(await notifications.preferences(caller.id))
+
+
+@put(
+    "/api/notifications/preferences",
+    opt=who(USER),
+    operation_id="putNotificationPreferences",
+    summary="Choose what you want to hear of, and when not",
+    tags=TAGS,
+)
+async def put_preferences(caller: Principal, data: PreferencesIn, notifications: Notifications) -> PreferencesOut:
+    chosen = data.chosen()
+    if chosen.paused_until is not None:
+        _utc(chosen.paused_until)
+    await notifications.choose(caller.id, chosen)
+    return preferences_out(chosen)
+
+
+@get(
+    "/api/notifications/deliveries",
+    opt=who(USER),
+    operation_id="listDeliveries",
+    summary="The ledger of SMS and push: your own; for admins everybody's",
+    tags=TAGS,
+)
+async def list_deliveries(
+    caller: Principal,
+    notifications: Notifications,
+    user_id: HostId | None = None,
+    delivery_state: Annotated[State | None, QueryParameter(name="state")] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
+    cursor: str | None = None,
+) -> DeliveryPage:
+    found = await notifications.deliveries(
+        user_id=_whose(caller, user_id),
+        state=delivery_state,
+        before=None if cursor is None else _from_cursor(cursor),
+        limit=limit + 1,
+    )
+    page = found[:limit]
+    return DeliveryPage(
+        items=[delivery_out(delivery) for delivery in page],
+        next=_cursor(page[-1].id) if len(found) > limit else None,
+    )
+
+
+@post(
+    "/api/admin/notifications/deliveries/{delivery_id:uuid}/replay",
+    opt=who(ADMIN),
+    status_code=200,
+    operation_id="replayDelivery",
+    summary="Try a dead delivery again, through the same gates",
+    tags=TAGS,
+)
+async def replay_delivery(delivery_id: UUID, notifications: Notifications) -> DeliveryOut:
+    return delivery_out(await notifications.replay(delivery_id))
+
+
+@post(
+    "/webhooks/twilio/status",
+    opt=who(ANYONE),
+    status_code=204,
+    operation_id="twilioStatus",
+    summary="Twilio reports what became of an SMS (signed)",
+    tags=["webhooks"],
+)
+async def twilio_status(
+    request: Request[Any, Any, Any], notifications: Notifications, twilio_webhooks: TwilioWebhooks
+) -> None:
+    form = await _signed(request, twilio_webhooks)
+    told = report(parse_qs(request.scope["query_string"].decode("latin-1")), form)
+    if told is not None:
+        await notifications.report(told)
+
+
+@post(
+    "/webhooks/twilio/inbound",
+    opt=who(ANYONE),
+    status_code=200,
+    operation_id="twilioInbound",
+    summary="Somebody answers an SMS: STOP, START, HELP (signed)",
+    tags=["webhooks"],
+)
+async def twilio_inbound(
+    request: Request[Any, Any, Any], notifications: Notifications, twilio_webhooks: TwilioWebhooks
+) -> Response[str]:
+    heard = answer(await _signed(request, twilio_webhooks))
+    reply = None
+    if heard is not None:
+        reply = await notifications.answered(
+            provider_id=heard.provider_id, phone=heard.phone, body=heard.body, handled=heard.handled
+        )
+    return Response(twiml(reply), media_type="application/xml")
+
+
+async def _signed(request: Request[Any, Any, Any], webhooks: TwilioWebhooks) -> dict[str, str]:
+    query = request.scope["query_string"].decode("latin-1")
+    path = request.scope["raw_path"].partition(b"?")[0].decode("latin-1")
+    return webhooks.form(f"{path}?{query}" if query else path, await request.body(), request.headers.get(SIGNATURE))
+
+
+def _whose(caller: Principal, asked: str | None) -> str | None:
+    if caller.role == "admin":
+        return asked
+    if asked not in {None, caller.id}:
+        raise ForbiddenError("Only admins read other people's deliveries")
+    return caller.id
+
+
+def _cursor(delivery_id: UUID) -> str:
+    return base64.urlsafe_b64encode(delivery_id.bytes).decode().rstrip("=")
+
+
+def _from_cursor(cursor: str) -> UUID:
+    try:
+        return UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError):
+        raise malformed_field("?cursor", "isn't one that was given out") from None
+
+
+def _utc(moment: datetime) -> None:
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        raise malformed_field("/paused_until", "is out of range") from None
+
+
+HANDLERS = [get_preferences, put_preferences, list_deliveries, replay_delivery, twilio_status, twilio_inbound]

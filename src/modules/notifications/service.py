@@ -1,0 +1,141 @@
+"""What notifications do when something is heard, asked or reported. Sending is the workers' business."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from kernel.database import Database, Transaction
+from kernel.errors import NotFoundError
+from modules.identity.events import UserDeactivated
+from modules.messaging.events import MessageCreated
+from modules.notifications.domain.alerts import merge
+from modules.notifications.domain.delivery import Delivery, IllegalTransition, replayed, reported
+from modules.notifications.domain.keywords import Understood, understand
+from modules.notifications.domain.outcomes import Report
+from modules.notifications.domain.preferences import Preferences
+from modules.notifications.errors import NotReplayableError
+from modules.notifications.ledger import Ledger
+from modules.notifications.store import alerts, people
+from modules.notifications.store import deliveries as rows
+
+log = structlog.get_logger(__name__)
+
+HELP_REPLY = "You get these SMS because messages wait for you. Reply STOP to end them, START to get them again."
+STOP_REPLY = "You will get no more SMS from us. Reply START to get them again."
+
+
+class Notifications:
+    """The module's use cases."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        ledger: Ledger,
+        defaults: Preferences,
+        delay_s: float,
+        clock: Callable[[], datetime],
+        on_alert: Callable[[], None],
+        on_delivery: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._defaults = defaults
+        self._delay_s = delay_s
+        self._clock = clock
+        self._on_alert = on_alert
+        self._on_delivery = on_delivery
+
+    async def heard(self, tx: Transaction, messages: Sequence[MessageCreated]) -> None:
+        """Start or stretch the alerts of everybody whom these messages concern."""
+        heard = merge(messages, self._delay_s)
+        if heard:
+            await alerts.hear(tx.connection, heard)
+            tx.after_commit(self._on_alert)
+
+    async def deactivated(self, tx: Transaction, events: Sequence[UserDeactivated]) -> None:
+        """Forget people's choices and conclude their alerts at once: the decision will find them deactivated."""
+        user_ids = [event.user_id for event in events]
+        await people.forget(tx.connection, user_ids)
+        await alerts.bring_forward(tx.connection, user_ids, self._clock())
+        tx.after_commit(self._on_alert)
+
+    async def preferences(self, user_id: str) -> Preferences:
+        """Return a person's preferences, the defaults where they never chose."""
+        async with self._database.connection() as connection:
+            chosen = await people.preferences_of(connection, [user_id])
+        return chosen.get(user_id, self._defaults)
+
+    async def choose(self, user_id: str, chosen: Preferences) -> None:
+        """Replace a person's preferences. They count from the next decision on, also for alerts that are open."""
+        async with self._database.transaction() as tx:
+            await people.save_preferences(tx.connection, user_id, chosen)
+
+    async def deliveries(
+        self, *, user_id: str | None, state: str | None, before: UUID | None, limit: int
+    ) -> list[Delivery]:
+        """Return the ledger, newest first."""
+        async with self._database.connection() as connection:
+            return await rows.listing(connection, user_id=user_id, state=state, before=before, limit=limit)
+
+    async def replay(self, delivery_id: UUID) -> Delivery:
+        """Give a dead delivery another life; all that could have kept it from being sent is asked again.
+
+        Raises:
+            NotFoundError: there is none of this id.
+            NotReplayableError: it isn't dead.
+        """
+        async with self._database.transaction() as tx:
+            current = await rows.lock(tx.connection, delivery_id)
+            if current is None:
+                raise NotFoundError
+            try:
+                delivery = replayed(current, self._clock())
+            except IllegalTransition:
+                raise NotReplayableError(f"It is {current.state}; only dead deliveries are replayed") from None
+            await self._ledger.save(tx, [delivery])
+            tx.after_commit(self._on_delivery)
+        return delivery
+
+    async def report(self, report: Report) -> None:
+        """Apply what the provider reports. A repeated, late or foreign report changes nothing."""
+        async with self._database.transaction() as tx:
+            current = await rows.lock(tx.connection, report.delivery_id)
+            if current is None:
+                return
+            if current.provider_id not in {None, report.provider_id}:
+                log.error("delivery_with_two_messages", delivery_id=str(current.id))
+            delivery = reported(current, report)
+            if delivery is None:
+                return
+            await self._ledger.save(tx, [delivery])
+            if report.fault is not None:
+                await self._ledger.learn(tx, delivery, report.fault, report.address)
+
+    async def answered(self, *, provider_id: str, phone: str, body: str, handled: str) -> str | None:
+        """Act upon an incoming SMS, once. `handled`: STOP, START or HELP where the provider answered itself.
+
+        Returns:
+            What to reply; None for nothing, also where the provider replies to its own keywords.
+        """
+        understood = understand(handled) or understand(body)
+        if understood is None:
+            return None
+        async with self._database.transaction() as tx:
+            if not await people.remember_answer(tx.connection, provider_id):
+                return None
+            reply = await _act_upon(tx, understood, phone)
+        log.info("answer_understood", wish=understood.wish)
+        return None if handled else reply
+
+
+async def _act_upon(tx: Transaction, understood: Understood, phone: str) -> str | None:
+    if understood.wish == "help":
+        return HELP_REPLY
+    if understood.wish == "start":
+        await people.opt_in(tx.connection, phone, "start")
+        return None
+    new = await people.opt_out(tx.connection, phone, "stop")
+    return STOP_REPLY if new and not understood.keyword else None

@@ -1,0 +1,1 @@
+"""Notifications' queries: plain SQL on a connection that the caller holds."""

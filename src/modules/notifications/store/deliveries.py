@@ -1,0 +1,94 @@
+"""The ledger, which is also the queue."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from kernel.database import Connection
+from modules.notifications.domain.delivery import Delivery
+
+COLUMNS = """
+id, user_id, transport, category, channel_id, from_seq, to_seq, message_count, state, reason, provider_id, attempts,
+failures, due_at, claim_id, lease_until, created_at, updated_at
+"""
+
+ADD = f"""
+INSERT INTO notification_deliveries ({COLUMNS})
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::bigint[], $7::bigint[], $8::int[],
+    $9::text[], $10::text[], $11::text[], $12::int[], $13::int[], $14::timestamptz[], $15::uuid[],
+    $16::timestamptz[], $17::timestamptz[], $18::timestamptz[])
+"""
+
+CHANGING = (
+    *("id", "message_count", "state", "reason", "provider_id", "attempts"),
+    *("failures", "due_at", "claim_id", "lease_until"),
+)
+
+SAVE = """
+UPDATE notification_deliveries SET message_count = $2, state = $3, reason = $4, provider_id = $5, attempts = $6,
+    failures = $7, due_at = $8, claim_id = $9, lease_until = $10, updated_at = $11
+WHERE id = $1
+"""
+
+TAKE_WAITING = f"""
+SELECT {COLUMNS} FROM notification_deliveries
+WHERE state = 'pending' AND due_at <= $1
+  AND transport NOT IN (SELECT name FROM notification_transports WHERE paused_until > $1)
+ORDER BY due_at, id LIMIT $2 FOR UPDATE SKIP LOCKED
+"""
+
+TAKE_ABANDONED = f"""
+SELECT {COLUMNS} FROM notification_deliveries WHERE lease_until <= $1 ORDER BY lease_until LIMIT $2
+FOR UPDATE SKIP LOCKED
+"""
+
+LOCK = f"SELECT {COLUMNS} FROM notification_deliveries WHERE id = $1 FOR UPDATE"
+
+LIST = f"""
+SELECT {COLUMNS} FROM notification_deliveries
+WHERE ($1::text IS NULL OR user_id = $1) AND ($2::text IS NULL OR state = $2) AND ($3::uuid IS NULL OR id < $3)
+ORDER BY id DESC LIMIT $4
+"""
+
+
+async def add(connection: Connection, deliveries: Sequence[Delivery]) -> None:
+    """Insert rows. The database refuses one whose range overlaps another of the person and channel."""
+    columns = zip(*(msgspec.structs.astuple(delivery) for delivery in deliveries), strict=True)
+    await connection.execute(ADD, *map(list, columns))
+
+
+async def save(connection: Connection, deliveries: Sequence[Delivery], now: datetime) -> None:
+    """Write what may change of them. The caller holds their locks."""
+    await connection.executemany(
+        SAVE,
+        [(*(getattr(delivery, column) for column in CHANGING), now) for delivery in deliveries],
+    )
+
+
+async def take_waiting(connection: Connection, now: datetime, limit: int) -> list[Delivery]:
+    """Lock pending deliveries that are due, of transports that aren't held back."""
+    return [_delivery(row) for row in await connection.fetch(TAKE_WAITING, now, limit)]
+
+
+async def take_abandoned(connection: Connection, now: datetime, limit: int) -> list[Delivery]:
+    """Lock deliveries whose worker's lease has run out."""
+    return [_delivery(row) for row in await connection.fetch(TAKE_ABANDONED, now, limit)]
+
+
+async def lock(connection: Connection, delivery_id: UUID) -> Delivery | None:
+    """Lock one delivery until the end of the transaction; None if there is none of this id."""
+    row = await connection.fetchrow(LOCK, delivery_id)
+    return None if row is None else _delivery(row)
+
+
+async def listing(
+    connection: Connection, *, user_id: str | None, state: str | None, before: UUID | None, limit: int
+) -> list[Delivery]:
+    """Return deliveries, newest first, older than `before`."""
+    return [_delivery(row) for row in await connection.fetch(LIST, user_id, state, before, limit)]
+
+
+def _delivery(row: object) -> Delivery:
+    return Delivery(**dict(row))  # type: ignore[call-overload]
