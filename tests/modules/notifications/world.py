@@ -1,0 +1,110 @@
+"""The worlds that notifications are tested in: what other modules would say, kept in memory."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from modules.messaging.events import MessageCreated
+from modules.notifications.ports import Attention, Span, SpanState
+
+
+class Person(msgspec.Struct):
+    """A recipient."""
+
+    user_id: str
+    phone: str | None = "+4915112345678"
+    time_zone: str | None = "Europe/Berlin"
+    active: bool = True
+
+
+class Text(msgspec.Struct):
+    """A message in a channel."""
+
+    seq: int
+    sender: str
+    deleted: bool = False
+
+
+class World:
+    """Channels, people and their attention. Everybody is away and has read nothing until told otherwise."""
+
+    def __init__(self) -> None:
+        self.people: dict[str, Person] = {}
+        self.members: dict[UUID, set[str]] = {}
+        self.texts: dict[UUID, list[Text]] = {}
+        self.read_to: dict[tuple[str, UUID], int] = {}
+        self.muted_until: dict[tuple[str, UUID], datetime] = {}
+        self.looking: dict[str, Attention] = {}
+
+    def join(self, channel_id: UUID, *people: Person) -> None:
+        """Put people into a channel."""
+        self.people |= {person.user_id: person for person in people}
+        self.members.setdefault(channel_id, set()).update(person.user_id for person in people)
+
+    def say(self, channel_id: UUID, sender: str, **fields: object) -> MessageCreated:
+        """Append a text and return the event that tells of it."""
+        texts = self.texts.setdefault(channel_id, [])
+        texts.append(Text(len(texts) + 1, sender))
+        return message(channel_id, len(texts), sender, sorted(self.members[channel_id] - {sender}), **fields)
+
+    async def states(self, spans: Sequence[Span]) -> Sequence[SpanState]:
+        """Conversations: what has become of each span."""
+        return [self._state(span) for span in spans]
+
+    async def find(self, user_ids: Collection[str]) -> Mapping[str, Person]:
+        """Recipients."""
+        return {user_id: self.people[user_id] for user_id in user_ids if user_id in self.people}
+
+    async def attention(self, user_ids: Collection[str]) -> Mapping[str, Attention]:
+        """Presence."""
+        return {user_id: self.looking.get(user_id, Attention()) for user_id in user_ids}
+
+    def _state(self, span: Span) -> SpanState:
+        key = (span.user_id, span.channel_id)
+        first = max(span.from_seq, self.read_to.get(key, 0) + 1)
+        unread = [
+            text
+            for text in self.texts.get(span.channel_id, [])
+            if first <= text.seq <= span.to_seq and text.sender != span.user_id
+        ]
+        left = [text for text in unread if not text.deleted]
+        newest = {text.sender: text.seq for text in left}
+        return SpanState(
+            is_participant=span.user_id in self.members.get(span.channel_id, set()),
+            muted_until=self.muted_until.get(key),
+            unread_count=len(left),
+            sender_names=tuple(sorted((name.title() for name in newest), key=lambda name: newest[name.lower()])),
+            deleted_count=len(unread) - len(left),
+        )
+
+
+class EndlessUnread:
+    """A world without memory, the same in every process: all is unread, everybody is away and has a number."""
+
+    async def states(self, spans: Sequence[Span]) -> Sequence[SpanState]:
+        """Conversations."""
+        return [SpanState(True, None, span.to_seq - span.from_seq + 1, ("Ana",)) for span in spans]
+
+    async def find(self, user_ids: Collection[str]) -> Mapping[str, Person]:
+        """Recipients."""
+        return {user_id: Person(user_id) for user_id in user_ids}
+
+    async def attention(self, user_ids: Collection[str]) -> Mapping[str, Attention]:
+        """Presence."""
+        return {user_id: Attention() for user_id in user_ids}
+
+
+def message(channel_id: UUID, seq: int, sender: str, recipients: Sequence[str], **fields: object) -> MessageCreated:
+    """Return the event of a message."""
+    return MessageCreated(
+        channel_id=channel_id,
+        message_id=UUID(int=seq),
+        seq=seq,
+        sender_id=sender,
+        sender_name=sender.title(),
+        recipient_ids=list(recipients),
+        message_preview="a secret text",
+        **fields,  # type: ignore[arg-type]
+    )
