@@ -7,15 +7,13 @@ from contextlib import asynccontextmanager
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.middleware import DefineMiddleware
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 
 from bus import Bus, outbox
 from kernel import migrate
 from kernel.database import Database
 from kernel.http import access, health, problems
 from kernel.http.body import StrictRequest
+from kernel.http.openapi import PublishedRoutes
 from kernel.http.request_id import RequestIdMiddleware
 from kernel.settings import Settings, load
 from kernel.startup import opened
@@ -99,7 +97,12 @@ def create_app(settings: Settings | None = None, *, parley: Parley | None = None
         async with parley.running():
             yield
 
-    return Litestar(
+    published = PublishedRoutes(
+        title="Parley",
+        version="0.1.0",
+        description="Conversations of a business application: threads, alerts and a provable record.",
+    )
+    app = Litestar(
         route_handlers=[
             *health.routes(parley.checks()),
             *(route for module in parley.modules for route in module.routes),
@@ -108,17 +111,13 @@ def create_app(settings: Settings | None = None, *, parley: Parley | None = None
         guards=[access.guard],
         dependencies={"caller": Provide(access.provide_caller, sync_to_thread=False)},
         exception_handlers={Exception: problems.render},
-        middleware=[DefineMiddleware(RequestIdMiddleware)],
         request_class=StrictRequest,
         request_max_body_size=MAX_BODY_BYTES,
         state=State({access.AUTHENTICATOR: parley.identity.authenticator, "parley": parley}),
-        openapi_config=OpenAPIConfig(
-            title="Parley",
-            version="0.1.0",
-            path="/schema",
-            render_plugins=[JsonRenderPlugin()],
-            use_handler_docstrings=True,
-        ),
+        openapi_config=published.config,
+        plugins=[published],
         logging_config=None,
         debug=False,
     )
+    app.asgi_handler = RequestIdMiddleware(app.asgi_handler)  # around the router, which answers 404 and 405 by itself
+    return app

@@ -6,9 +6,15 @@ from typing import ClassVar
 
 import msgspec
 
+from kernel.text import in_words
+
 
 class FieldError(msgspec.Struct, frozen=True):
-    """What is wrong with one field. `pointer` is a JSON pointer (RFC 6901) into the body, or `?name`."""
+    """What is wrong with one field.
+
+    `pointer` is a JSON pointer (RFC 6901) into the body, `?name` for a query parameter, `{name}` for a part of the
+    path, `name:` for a header. A pointer ends at an object whose keys are free; the empty one is the whole body.
+    """
 
     pointer: str
     message: str
@@ -86,6 +92,20 @@ class NotFoundError(ParleyError):
     status, slug, title = 404, "not-found", "Not found"
 
 
+class MethodNotAllowedError(ParleyError):
+    """There is such a path, but not for this method; `allow` lists those that there are."""
+
+    status, slug, title = 405, "method-not-allowed", "Method not allowed"
+
+    def __init__(self, allow: str) -> None:
+        super().__init__(f"This path takes {allow}")
+        self._allow = allow
+
+    def headers(self) -> Mapping[str, str]:
+        """Add what RFC 9110 asks of every 405."""
+        return {**super().headers(), "Allow": self._allow}
+
+
 class ConflictError(ParleyError):
     """Against a rule or the present state."""
 
@@ -120,7 +140,7 @@ def malformed_field(pointer: str, message: str) -> MalformedError:
 
 PATH = re.compile(r" - at `(?P<path>[^`]*)`\Z")
 MEMBER = re.compile(r"\AObject (missing required|contains unknown) field `(?P<name>[^`]*)`\Z")
-STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 
 
 def undecodable(error: Exception) -> MalformedError:
@@ -129,15 +149,17 @@ def undecodable(error: Exception) -> MalformedError:
         return MalformedError("The input is not as documented", errors=[field_error(str(error))])
     if isinstance(error, RecursionError):
         return MalformedError("The JSON is nested too deeply")
-    return MalformedError(f"Not valid JSON: {error}")
+    reason = str(error).removeprefix("JSON is malformed: ")
+    return MalformedError(f"Not valid JSON: {reason}")
 
 
 def field_error(message: str) -> FieldError:
     """Turn msgspec's message, which ends in a path such as `$.a[0]`, into a JSON pointer and the rest."""
     match = PATH.search(message)
     text = message[: match.start()] if match else message
-    steps = [name or index for name, index in STEP.findall(match["path"])] if match else []
+    known = match["path"].partition("[...]")[0] if match else ""
+    steps = [name or index for name, index in STEP.findall(known)]
     if member := MEMBER.match(text):
         steps.append(member["name"])
     pointer = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
-    return FieldError(pointer, text)
+    return FieldError(pointer, in_words(text))

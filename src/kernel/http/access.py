@@ -65,4 +65,4 @@ def _is(principal: Principal, kind: str) -> bool:
         return principal.may(kind.removeprefix("key:"))
     if principal.kind != "user":
         return False
-    return kind == USER or principal.role == kind
+    return kind in {USER, principal.role}

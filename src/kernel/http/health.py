@@ -7,6 +7,7 @@ import prometheus_client
 import structlog
 from litestar import MediaType, Response, get
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi import ResponseSpec
 
 from kernel.http.access import ANYONE, who
 
@@ -23,7 +24,14 @@ def routes(checks: dict[str, Check]) -> list[HTTPRouteHandler]:
     async def live() -> dict[str, str]:
         return {"status": "ok"}
 
-    @get("/health/ready", opt=who(ANYONE), operation_id="ready", summary="Ready for traffic", tags=["Operation"])
+    @get(
+        "/health/ready",
+        opt=who(ANYONE),
+        operation_id="ready",
+        summary="Ready for traffic",
+        tags=["Operation"],
+        responses={503: ResponseSpec(dict[str, Any], description="Not ready", generate_examples=False)},
+    )
     async def ready() -> Response[dict[str, Any]]:
         """503 while anything that requests need is missing; `checks` says what."""
         results = {name: await _run(check) for name, check in checks.items()}

@@ -21,6 +21,7 @@ from litestar.params import HeaderParameter
 from kernel.auth import Principal
 from kernel.database import Connection, Database, Transaction
 from kernel.errors import ConflictError
+from kernel.text import pattern
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ IdempotencyKey: TypeAlias = Annotated[
         required=False,
         min_length=1,
         max_length=255,
-        pattern=r"\A[\x20-\x7e]{1,255}\Z",
+        pattern=pattern(r"\A[\x20-\x7e]{1,255}\Z", "must be printable ASCII"),
         description="Makes it safe to send the request again: for 24 hours the first answer is given again",
     ),
 ]

@@ -2,10 +2,11 @@
 
 import re
 import time
+from http import HTTPMethod
 from typing import Any
 
 import structlog
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Send
 
 from kernel.ids import new_id
 from kernel.telemetry.metrics import HTTP_DURATION
@@ -14,20 +15,23 @@ log = structlog.get_logger("http")
 
 ACCEPTED = re.compile(rb"\A[A-Za-z0-9._-]{1,64}\Z")
 KEY = "parley_request_id"
+METHODS = frozenset(map(str, HTTPMethod))
+"""Others are counted as one, so that nobody can make up labels."""
 
 
 def request_id_of(scope: Any) -> str | None:
     """Return the id given to this request."""
-    return scope.get("state", {}).get(KEY)
+    request_id: str | None = scope.get("state", {}).get(KEY)
+    return request_id
 
 
 class RequestIdMiddleware:
-    """Outermost ASGI middleware: the id is bound to all that is logged meanwhile, and one line tells the outcome."""
+    """Outermost ASGI layer: the id is bound to all that is logged meanwhile, and one line tells the outcome."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one connection; only HTTP is timed and logged, sockets log for themselves."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
@@ -48,12 +52,13 @@ class RequestIdMiddleware:
             await self._app(scope, receive, send_with_id)
             elapsed = time.perf_counter() - started
             route = scope.get("path_template") or "unmatched"
-            HTTP_DURATION.labels(scope["method"], route, status).observe(elapsed)
-            log.info("request", method=scope["method"], route=route, status=status, ms=round(elapsed * 1000, 2))
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            HTTP_DURATION.labels(method, route, status).observe(elapsed)
+            log.info("request", method=method, route=route, status=status, ms=round(elapsed * 1000, 2))
 
 
-def _given(scope: Scope) -> str | None:
+def _given(scope: Any) -> str | None:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and ACCEPTED.match(value):
-            return value.decode()
+            return str(value, "ascii")
     return None

@@ -9,7 +9,7 @@ from msgspec import Meta
 from kernel.auth import Role
 from kernel.clock import Timestamp, rfc3339
 from kernel.errors import Problem
-from kernel.text import HostId, Url
+from kernel.text import HostId, Url, pattern
 
 MAX_BATCH = 100
 DAY_S = 86_400
@@ -21,7 +21,7 @@ Username = Annotated[
     Meta(
         min_length=1,
         max_length=64,
-        pattern=r"\A[A-Za-z0-9._:@+-]{1,64}\Z",
+        pattern=pattern(r"\A[A-Za-z0-9._:@+-]{1,64}\Z", "must be 1-64 characters of A-Z a-z 0-9 . _ : @ + -"),
         description="Unique, whatever the case: 1-64 characters of A-Z a-z 0-9 . _ : @ + -",
         examples=["ana.lopez"],
     ),
@@ -31,31 +31,34 @@ DisplayName = Annotated[
     Meta(
         min_length=1,
         max_length=100,
-        pattern=rf"\A(?=.*\S)[^{UNSHOWABLE}]+\Z",
+        pattern=pattern(rf"\A(?=.*\S)[^{UNSHOWABLE}]+\Z", "must be one line that isn't blank, without controls"),
         description="One line that isn't blank",
         examples=["Ana López"],
     ),
 ]
 Phone = Annotated[
     str,
-    Meta(max_length=16, pattern=r"\A\+[1-9][0-9]{6,14}\Z", description="E.164", examples=["+442079460000"]),
+    Meta(
+        max_length=16,
+        pattern=pattern(r"\A\+[1-9][0-9]{6,14}\Z", "must be in E.164 form, such as +442079460000"),
+        description="E.164",
+        examples=["+442079460000"],
+    ),
 ]
 Email = Annotated[
     str,
     Meta(
         max_length=254,
-        pattern=rf"\A[^@\s{UNSHOWABLE}]{{1,64}}@[^@\s{UNSHOWABLE}]+\Z",
+        pattern=pattern(rf"\A[^@\s{UNSHOWABLE}]{{1,64}}@[^@\s{UNSHOWABLE}]+\Z", "must be an e-mail address"),
         examples=["ana@example.org"],
     ),
 ]
-TimeZone = Annotated[
-    str, Meta(min_length=1, max_length=64, description="IANA name", examples=["Europe/London"])
-]
+TimeZone = Annotated[str, Meta(min_length=1, max_length=64, description="IANA name", examples=["Europe/London"])]
 Locale = Annotated[
     str,
     Meta(
         max_length=35,
-        pattern=r"\A[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\Z",
+        pattern=pattern(r"\A[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\Z", "must be a BCP 47 language tag, such as en-GB"),
         description="BCP 47",
         examples=["en-GB"],
     ),

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, get, post, put
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import PathParameter, QueryParameter
 
@@ -46,8 +46,8 @@ async def put_context(
     context_type: ContextTypeInPath,
     context_id: HostIdInPath,
     data: PutContext,
-    contexts: Contexts,
-    messaging: Messaging,
+    contexts: NamedDependency[Contexts],
+    messaging: NamedDependency[Messaging],
 ) -> Response[ContextView]:
     """The whole wanted state; the difference to the present becomes membership records of the channel's log."""
     _check_metadata(data)
@@ -64,7 +64,10 @@ async def put_context(
     tags=["Contexts"],
 )
 async def get_context(
-    context_type: ContextTypeInPath, context_id: HostIdInPath, caller: Principal, messaging: Messaging
+    context_type: ContextTypeInPath,
+    context_id: HostIdInPath,
+    caller: NamedDependency[Principal],
+    messaging: NamedDependency[Messaging],
 ) -> ContextView:
     """`channel` is null until the first message."""
     return await messaging.context(context_type, context_id, None if caller.kind == "key" else caller.id)
@@ -81,8 +84,8 @@ async def post_context_message(
     context_type: ContextTypeInPath,
     context_id: HostIdInPath,
     data: PostMessage,
-    caller: Principal,
-    messaging: Messaging,
+    caller: NamedDependency[Principal],
+    messaging: NamedDependency[Messaging],
 ) -> Response[Message]:
     """The first message makes the channel, however many race for it. A repeated client_id answers 200."""
     return _sent(*await messaging.send(caller.id, ContextKey(context_type, context_id), data))
@@ -96,7 +99,7 @@ async def post_context_message(
     tags=["Messages"],
 )
 async def post_message(
-    channel_id: UUID, data: PostMessage, caller: Principal, messaging: Messaging
+    channel_id: UUID, data: PostMessage, caller: NamedDependency[Principal], messaging: NamedDependency[Messaging]
 ) -> Response[Message]:
     """Answers after the commit. A repeated client_id answers 200 with the message that it made."""
     return _sent(*await messaging.send(caller.id, channel_id, data))
@@ -111,8 +114,8 @@ async def post_message(
 )
 async def list_messages(
     channel_id: UUID,
-    caller: Principal,
-    messaging: Messaging,
+    caller: NamedDependency[Principal],
+    messaging: NamedDependency[Messaging],
     before_seq: SeqInQuery = None,
     after_seq: SeqInQuery = None,
     around_seq: SeqInQuery = None,
@@ -136,8 +139,8 @@ async def list_messages(
 )
 async def read_log(
     channel_id: UUID,
-    caller: Principal,
-    messaging: Messaging,
+    caller: NamedDependency[Principal],
+    messaging: NamedDependency[Messaging],
     after_seq: Annotated[int, QueryParameter(ge=0, le=MAX_SEQ)] = 0,
     limit: Annotated[int, QueryParameter(ge=1, le=500)] = 100,
 ) -> LogPage:
@@ -152,7 +155,9 @@ async def read_log(
     summary="Everything up to seq was read",
     tags=["Messages"],
 )
-async def mark_read(channel_id: UUID, data: PutMark, caller: Principal, messaging: Messaging) -> Marks:
+async def mark_read(
+    channel_id: UUID, data: PutMark, caller: NamedDependency[Principal], messaging: NamedDependency[Messaging]
+) -> Marks:
     """Moves forward only, never past the head; also counts as delivered."""
     return await messaging.mark(caller.id, channel_id, data.seq, read=True)
 
@@ -164,7 +169,9 @@ async def mark_read(channel_id: UUID, data: PutMark, caller: Principal, messagin
     summary="Everything up to seq has arrived",
     tags=["Messages"],
 )
-async def mark_delivered(channel_id: UUID, data: PutMark, caller: Principal, messaging: Messaging) -> Marks:
+async def mark_delivered(
+    channel_id: UUID, data: PutMark, caller: NamedDependency[Principal], messaging: NamedDependency[Messaging]
+) -> Marks:
     """Moves forward only, never past the head."""
     return await messaging.mark(caller.id, channel_id, data.seq, read=False)
 
@@ -176,7 +183,7 @@ async def mark_delivered(channel_id: UUID, data: PutMark, caller: Principal, mes
     summary="A single-use ticket for a socket",
     tags=["Sockets"],
 )
-async def create_ticket(caller: Principal, tickets: Tickets) -> Ticket:
+async def create_ticket(caller: NamedDependency[Principal], tickets: NamedDependency[Tickets]) -> Ticket:
     """Good for one connection within 30 s; the socket ends when the token that bought the ticket does."""
     return await tickets.issue(caller)
 
