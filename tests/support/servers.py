@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 PARLEY = str(Path(sys.executable).with_name("parley"))
+ROOT = Path(__file__).parents[2]
 SECRET = "a-secret-for-tests-that-is-long-enough-0123456789"
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 20
@@ -22,7 +23,8 @@ STOP_TIMEOUT_S = 20
 class Server:
     """One server process, its output in `log`."""
 
-    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(self, environment: Mapping[str, str], log: Path, *, variant: str | None = None) -> None:
+        self.variant = variant
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.ws_url = f"ws://127.0.0.1:{self.port}/ws/chat"
@@ -40,7 +42,11 @@ class Server:
         """Start it and wait until it is ready."""
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                [PARLEY, "serve", "--port", str(self.port)], env=self.environment, stdout=output, stderr=output
+                [*self._program(), "serve", "--port", str(self.port)],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=output,
+                stderr=output,
             )
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
@@ -67,6 +73,9 @@ class Server:
             [PARLEY, *arguments], env=self.environment, capture_output=True, text=True, timeout=60, check=True
         )
         return run.stdout.strip()
+
+    def _program(self) -> list[str]:
+        return [PARLEY] if self.variant is None else [sys.executable, "-m", "tests.support.broken", self.variant]
 
     def _end(self, how: signal.Signals) -> int:
         if self._process is None:
@@ -114,10 +123,10 @@ class Host:
 
 
 @contextmanager
-def running_server(dsn: str, data_dir: Path, **settings: str) -> Iterator[Server]:
-    """Run a server on a database, with settings by their environment names."""
+def running_server(dsn: str, data_dir: Path, *, variant: str | None = None, **settings: str) -> Iterator[Server]:
+    """Run a server on a database, with settings by their environment names; `variant`: see `tests.support.broken`."""
     data_dir.mkdir(parents=True, exist_ok=True)
-    server = Server(environment(dsn, data_dir, **settings), data_dir / "server.log")
+    server = Server(environment(dsn, data_dir, **settings), data_dir / "server.log", variant=variant)
     try:
         server.start()
         yield server

@@ -1,0 +1,121 @@
+"""Mechanisms taken out, one at a time: a test of a guarantee must notice.
+
+In this process: `no_row_lock(monkeypatch.setattr)`. As a server: `python -m tests.support.broken no_row_lock serve …`.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+import cli
+from modules.messaging import store
+from modules.messaging.gateway import broadcast, server_frames
+from modules.messaging.gateway.gateway import CHANNELS_IN_READY, Gateway
+from modules.messaging.gateway.resumption import Resumption
+from modules.messaging.log import append
+from modules.messaging.writer import Writer, queries
+from realtime.connection import Connection
+from realtime.hub import Hub
+
+Patch = Callable[[Any, str, Any], None]
+
+BEFORE_COMMIT_S = 0.3
+
+
+def no_row_lock(patch: Patch) -> None:
+    """Heads are read without holding them."""
+    patch(queries, "LOCK", queries.LOCK.replace("FOR NO KEY UPDATE", ""))
+    patch(append, "INSERT_EXPECTING", append.INSERT_EXPECTING.replace("FOR NO KEY UPDATE OF c", ""))
+
+
+def no_client_id_check(patch: Patch) -> None:
+    """Nobody looks whether a client_id was there before."""
+
+    async def nothing(*_: Any) -> dict[Any, Any]:
+        return {}
+
+    patch(queries, "repeats", nothing)
+
+
+def ack_before_commit(patch: Patch) -> None:
+    """Messages are acknowledged and announced a moment before they are written."""
+    insert = append.insert_expecting
+
+    async def later(connection: Any, *what: Any) -> None:
+        asyncio.get_running_loop().call_later(BEFORE_COMMIT_S, asyncio.ensure_future, write(connection, what))
+
+    async def write(connection: Any, what: Any) -> None:
+        async with connection._holder._pool.acquire() as own:
+            await insert(own, *what)
+
+    patch(append, "insert_expecting", later)
+
+
+def no_catch_up(patch: Patch) -> None:
+    """A resume is answered, and nothing sent."""
+
+    async def nothing(_: Resumption, connection: Connection, frame: Any) -> None:
+        connection.send(server_frames.frame(server_frames.Resumed(ref=frame.ref, channels=[])))
+
+    patch(Resumption, "resume", nothing)
+
+
+def no_hold_while_resuming(patch: Patch) -> None:
+    """Live frames overtake the missed ones."""
+    patch(Connection, "hold", lambda *_: None)
+
+
+def deaf_to_removal(patch: Patch) -> None:
+    """Whoever is removed stays subscribed."""
+    patch(Hub, "unsubscribe", lambda *_: None)
+
+
+def late_join(patch: Patch) -> None:
+    """A new socket reads the log first and listens afterwards."""
+
+    async def join(self: Gateway, connection: Connection) -> None:
+        async with self._database.connection() as c:
+            heads = await store.heads(c, connection.user_id, CHANNELS_IN_READY)
+        epoch = await self._epoch.get()
+        await asyncio.sleep(0)
+        self._subscribe_to(connection, [head["channel_id"] for head in heads])
+        connection.send(server_frames.frame(self._ready(connection, heads, epoch)))
+
+    patch(Gateway, "_join", join)
+
+
+def silent_announcer(patch: Patch) -> None:
+    """Live frames are never sent."""
+    patch(broadcast.Broadcast, "announce", lambda *_: None)
+
+
+def altered_frames(patch: Patch) -> None:
+    """What is announced isn't what is stored."""
+    created = server_frames.created
+    patch(broadcast, "created", lambda message: created(replace(message, content=message.content.upper())))
+
+
+def dies_before_commit(patch: Patch) -> None:
+    """No broken variant but a fault: the process is killed right before the commit of a message."""
+    insert = append.insert
+
+    async def die(*what: Any) -> None:
+        await insert(*what)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    patch(append, "insert", die)
+
+
+def dies_after_commit(patch: Patch) -> None:
+    """No broken variant but a fault: the process is killed between the commit of a message and its ack."""
+    patch(Writer, "_release", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+
+
+if __name__ == "__main__":
+    globals()[sys.argv.pop(1)](setattr)
+    cli.main()

@@ -1,0 +1,74 @@
+"""A writer in this process, without a server around it: what it stores, and what it tells."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from bus import Bus
+from kernel.database import Database
+from modules.messaging.gateway.broadcast import Broadcast
+from modules.messaging.writer import ContextKey, Outcome, Send, Stored, Writer
+from realtime.hub import Hub
+
+
+class Person(msgspec.Struct, frozen=True):
+    """Somebody who writes."""
+
+    user_id: str
+
+    @property
+    def username(self) -> str:
+        """The same as the id."""
+        return self.user_id
+
+    @property
+    def display_name(self) -> str:
+        """A name to show."""
+        return self.user_id.title()
+
+    @property
+    def active(self) -> bool:
+        """Always."""
+        return True
+
+
+class Pen:
+    """Writes through a writer and waits for the outcome."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+
+    def submit(self, booking: str, user: str, client_id: str, content: str = "hello") -> asyncio.Future[Outcome]:
+        """Queue a message into a booking's channel."""
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.writer.submit(Send(ContextKey("booking", booking), Person(user), client_id, content, outcome.set_result))
+        return outcome
+
+    async def stored(self, booking: str, user: str, client_id: str, content: str = "hello") -> Stored:
+        """Write a message that must be stored."""
+        outcome = await self.submit(booking, user, client_id, content)
+        assert isinstance(outcome, Stored), outcome
+        return outcome
+
+
+@asynccontextmanager
+async def pen(database: Database, bus: Bus | None = None) -> AsyncIterator[Pen]:
+    """Run a writer."""
+    writer = Writer(database, bus or Bus(), Broadcast(Hub()))
+    writer.start()
+    try:
+        yield Pen(writer)
+    finally:
+        await writer.stop()
+
+
+async def make_context(database: Database, context_id: str, participants: Mapping[str, str]) -> None:
+    """Make a booking as the host would."""
+    async with database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO chat_contexts (context_type, context_id, participants) VALUES ('booking', $1, $2)",
+            context_id,
+            participants,
+        )
