@@ -10,7 +10,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from kernel.auth import Authenticator, Principal
-from kernel.errors import ForbiddenError, UnauthenticatedError
+from kernel.errors import ForbiddenError, ParleyError, UnauthenticatedError
 
 Caller: TypeAlias = Principal
 AUTHENTICATOR = "parley_authenticator"
@@ -29,6 +29,11 @@ def key(scope: str) -> str:
 def who(*kinds: str) -> dict[str, Any]:
     """Return the `opt` that lets these callers in: `who(USER)`, `who(key("contexts"), USER)`."""
     return {"who": frozenset(kinds)}
+
+
+def refuses(*errors: type[ParleyError]) -> dict[str, Any]:
+    """Name refusals to publish that don't follow from the route; joined to its `who` with `|`."""
+    return {"refuses": errors}
 
 
 async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

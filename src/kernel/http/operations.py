@@ -86,7 +86,7 @@ class Operation(msgspec.Struct, frozen=True):
 
     def refusals(self) -> list[type[errors.ParleyError]]:
         """Refusals that can occur."""
-        found: set[type[errors.ParleyError]] = set()
+        found: set[type[errors.ParleyError]] = set(self.handler.opt.get("refuses", ()))
         if self.callers != {ANYONE}:
             found |= {errors.UnauthenticatedError, errors.ForbiddenError, errors.UnavailableError}
         if self.body is not None:

@@ -8,9 +8,10 @@ from typing import Annotated, TypeAlias
 
 from litestar.params import PathParameter, QueryParameter
 
-from kernel.text import HOST_ID
+from kernel.text import HOST_ID, pattern
 
 MAX_SEQ = 2**63 - 1
+CURSOR = pattern(r"\A[A-Za-z0-9_-]+\Z", "isn't one that was given out")
 ABOUT_HOST_IDS = "An id of the host application: 1-64 characters of A-Z a-z 0-9 . _ : @ -"
 
 HostIdInPath: TypeAlias = Annotated[
@@ -25,3 +26,8 @@ HostIdInQuery: TypeAlias = Annotated[
 
 SeqInQuery: TypeAlias = Annotated[int | None, QueryParameter(ge=0, le=MAX_SEQ)]
 """A place in a channel's log, or None; give it the default None."""
+
+Cursor: TypeAlias = Annotated[
+    str | None, QueryParameter(max_length=200, pattern=CURSOR, description="`next` of the page before")
+]
+"""Where a page begins; give it the default None."""

@@ -7,7 +7,7 @@ import msgspec
 from litestar import Response, Router, get, post, put
 from litestar.di import NamedDependency, Provide
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import PathParameter, QueryParameter
+from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
 
 from kernel.auth import Principal
 from kernel.errors import FieldError, MalformedError
@@ -45,7 +45,7 @@ ContextTypeInPath = Annotated[str, PathParameter(pattern=CONTEXT_TYPE)]
 async def put_context(
     context_type: ContextTypeInPath,
     context_id: HostIdInPath,
-    data: PutContext,
+    data: JSONBody[PutContext],
     contexts: NamedDependency[Contexts],
     messaging: NamedDependency[Messaging],
 ) -> Response[ContextView]:
@@ -83,7 +83,7 @@ async def get_context(
 async def post_context_message(
     context_type: ContextTypeInPath,
     context_id: HostIdInPath,
-    data: PostMessage,
+    data: JSONBody[PostMessage],
     caller: NamedDependency[Principal],
     messaging: NamedDependency[Messaging],
 ) -> Response[Message]:
@@ -99,7 +99,10 @@ async def post_context_message(
     tags=["Messages"],
 )
 async def post_message(
-    channel_id: UUID, data: PostMessage, caller: NamedDependency[Principal], messaging: NamedDependency[Messaging]
+    channel_id: FromPath[UUID],
+    data: JSONBody[PostMessage],
+    caller: NamedDependency[Principal],
+    messaging: NamedDependency[Messaging],
 ) -> Response[Message]:
     """Answers after the commit. A repeated client_id answers 200 with the message that it made."""
     return _sent(*await messaging.send(caller.id, channel_id, data))
@@ -113,7 +116,7 @@ async def post_message(
     tags=["Messages"],
 )
 async def list_messages(
-    channel_id: UUID,
+    channel_id: FromPath[UUID],
     caller: NamedDependency[Principal],
     messaging: NamedDependency[Messaging],
     before_seq: SeqInQuery = None,
@@ -138,7 +141,7 @@ async def list_messages(
     tags=["Messages"],
 )
 async def read_log(
-    channel_id: UUID,
+    channel_id: FromPath[UUID],
     caller: NamedDependency[Principal],
     messaging: NamedDependency[Messaging],
     after_seq: Annotated[int, QueryParameter(ge=0, le=MAX_SEQ)] = 0,
@@ -156,7 +159,10 @@ async def read_log(
     tags=["Messages"],
 )
 async def mark_read(
-    channel_id: UUID, data: PutMark, caller: NamedDependency[Principal], messaging: NamedDependency[Messaging]
+    channel_id: FromPath[UUID],
+    data: JSONBody[PutMark],
+    caller: NamedDependency[Principal],
+    messaging: NamedDependency[Messaging],
 ) -> Marks:
     """Moves forward only, never past the head; also counts as delivered."""
     return await messaging.mark(caller.id, channel_id, data.seq, read=True)
@@ -170,7 +176,10 @@ async def mark_read(
     tags=["Messages"],
 )
 async def mark_delivered(
-    channel_id: UUID, data: PutMark, caller: NamedDependency[Principal], messaging: NamedDependency[Messaging]
+    channel_id: FromPath[UUID],
+    data: JSONBody[PutMark],
+    caller: NamedDependency[Principal],
+    messaging: NamedDependency[Messaging],
 ) -> Marks:
     """Moves forward only, never past the head."""
     return await messaging.mark(caller.id, channel_id, data.seq, read=False)
@@ -218,7 +227,7 @@ def _sent(message: Message, created: bool) -> Response[Message]:  # noqa: FBT001
     return Response(message, status_code=201 if created else 200)
 
 
-def _check_metadata(data: PutContext) -> None:
+def _check_metadata(data: JSONBody[PutContext]) -> None:
     size = len(msgspec.json.encode(data.metadata))
     if size > METADATA_BYTES:
         raise MalformedError("metadata", errors=[FieldError("/metadata", f"at most {METADATA_BYTES} bytes as JSON")])

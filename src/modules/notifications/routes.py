@@ -7,13 +7,14 @@ from typing import Annotated, Any
 from urllib.parse import parse_qs
 from uuid import UUID
 
-from litestar import Request, Response, get, post, put
-from litestar.params import QueryParameter
+from litestar import MediaType, Request, get, post, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from kernel.auth import Principal
-from kernel.errors import ForbiddenError, malformed_field
-from kernel.http.access import ADMIN, ANYONE, USER, who
-from kernel.text import HostId
+from kernel.errors import ForbiddenError, TooLargeError, malformed_field
+from kernel.http.access import ADMIN, ANYONE, USER, refuses, who
+from kernel.http.parameters import Cursor, HostIdInQuery
 from modules.notifications.domain.delivery import State
 from modules.notifications.schemas import (
     DeliveryOut,
@@ -26,7 +27,7 @@ from modules.notifications.schemas import (
 from modules.notifications.service import Notifications
 from modules.notifications.transports.twilio_webhooks import TwilioWebhooks, answer, report, twiml
 
-TAGS = ["notifications"]
+TAGS = ["Notifications"]
 SIGNATURE = "x-twilio-signature"
 
 
@@ -37,7 +38,9 @@ SIGNATURE = "x-twilio-signature"
     summary="What you want to hear of, and when not",
     tags=TAGS,
 )
-async def get_preferences(caller: Principal, notifications: Notifications) -> PreferencesOut:
+async def get_preferences(
+    caller: NamedDependency[Principal], notifications: NamedDependency[Notifications]
+) -> PreferencesOut:
     return preferences_out(await notifications.preferences(caller.id))
 
 
@@ -48,7 +51,9 @@ async def get_preferences(caller: Principal, notifications: Notifications) -> Pr
     summary="Choose what you want to hear of, and when not",
     tags=TAGS,
 )
-async def put_preferences(caller: Principal, data: PreferencesIn, notifications: Notifications) -> PreferencesOut:
+async def put_preferences(
+    caller: NamedDependency[Principal], data: JSONBody[PreferencesIn], notifications: NamedDependency[Notifications]
+) -> PreferencesOut:
     chosen = data.chosen()
     if chosen.paused_until is not None:
         _utc(chosen.paused_until)
@@ -64,12 +69,12 @@ async def put_preferences(caller: Principal, data: PreferencesIn, notifications:
     tags=TAGS,
 )
 async def list_deliveries(
-    caller: Principal,
-    notifications: Notifications,
-    user_id: HostId | None = None,
+    caller: NamedDependency[Principal],
+    notifications: NamedDependency[Notifications],
+    user_id: HostIdInQuery = None,
     delivery_state: Annotated[State | None, QueryParameter(name="state")] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
-    cursor: str | None = None,
+    cursor: Cursor = None,
 ) -> DeliveryPage:
     found = await notifications.deliveries(
         user_id=_whose(caller, user_id),
@@ -92,20 +97,22 @@ async def list_deliveries(
     summary="Try a dead delivery again, through the same gates",
     tags=TAGS,
 )
-async def replay_delivery(delivery_id: UUID, notifications: Notifications) -> DeliveryOut:
+async def replay_delivery(delivery_id: FromPath[UUID], notifications: NamedDependency[Notifications]) -> DeliveryOut:
     return delivery_out(await notifications.replay(delivery_id))
 
 
 @post(
     "/webhooks/twilio/status",
-    opt=who(ANYONE),
+    opt=who(ANYONE) | refuses(ForbiddenError, TooLargeError),
     status_code=204,
     operation_id="twilioStatus",
     summary="Twilio reports what became of an SMS (signed)",
-    tags=["webhooks"],
+    tags=["Webhooks"],
 )
 async def twilio_status(
-    request: Request[Any, Any, Any], notifications: Notifications, twilio_webhooks: TwilioWebhooks
+    request: Request[Any, Any, Any],
+    notifications: NamedDependency[Notifications],
+    twilio_webhooks: NamedDependency[TwilioWebhooks],
 ) -> None:
     form = await _signed(request, twilio_webhooks)
     told = report(parse_qs(request.scope["query_string"].decode("latin-1")), form)
@@ -115,22 +122,25 @@ async def twilio_status(
 
 @post(
     "/webhooks/twilio/inbound",
-    opt=who(ANYONE),
+    opt=who(ANYONE) | refuses(ForbiddenError, TooLargeError),
     status_code=200,
+    media_type=MediaType.XML,
     operation_id="twilioInbound",
     summary="Somebody answers an SMS: STOP, START, HELP (signed)",
-    tags=["webhooks"],
+    tags=["Webhooks"],
 )
 async def twilio_inbound(
-    request: Request[Any, Any, Any], notifications: Notifications, twilio_webhooks: TwilioWebhooks
-) -> Response[str]:
+    request: Request[Any, Any, Any],
+    notifications: NamedDependency[Notifications],
+    twilio_webhooks: NamedDependency[TwilioWebhooks],
+) -> str:
     heard = answer(await _signed(request, twilio_webhooks))
     reply = None
     if heard is not None:
         reply = await notifications.answered(
             provider_id=heard.provider_id, phone=heard.phone, body=heard.body, handled=heard.handled
         )
-    return Response(twiml(reply), media_type="application/xml")
+    return twiml(reply)
 
 
 async def _signed(request: Request[Any, Any, Any], webhooks: TwilioWebhooks) -> dict[str, str]:
@@ -139,7 +149,7 @@ async def _signed(request: Request[Any, Any, Any], webhooks: TwilioWebhooks) -> 
     return webhooks.form(f"{path}?{query}" if query else path, await request.body(), request.headers.get(SIGNATURE))
 
 
-def _whose(caller: Principal, asked: str | None) -> str | None:
+def _whose(caller: NamedDependency[Principal], asked: str | None) -> str | None:
     if caller.role == "admin":
         return asked
     if asked not in {None, caller.id}:
@@ -147,7 +157,7 @@ def _whose(caller: Principal, asked: str | None) -> str | None:
     return caller.id
 
 
-def _cursor(delivery_id: UUID) -> str:
+def _cursor(delivery_id: FromPath[UUID]) -> str:
     return base64.urlsafe_b64encode(delivery_id.bytes).decode().rstrip("=")
 
 
