@@ -73,6 +73,11 @@ class Notifications:
         async with self._database.transaction() as tx:
             await people.save_preferences(tx.connection, user_id, chosen)
 
+    async def open_alerts(self, user_id: str) -> dict[UUID, datetime]:
+        """Return the channels of which a person is yet to be alerted, and when it is decided (again) whether."""
+        async with self._database.connection() as connection:
+            return await alerts.open_of(connection, user_id)
+
     async def deliveries(
         self, *, user_id: str | None, state: str | None, before: UUID | None, limit: int
     ) -> list[Delivery]:

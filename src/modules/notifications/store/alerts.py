@@ -65,6 +65,8 @@ WHERE alert.user_id = later.user_id AND alert.channel_id = later.channel_id
 
 NEXT_DUE = "SELECT min(due_at) FROM notification_alerts WHERE due_at IS NOT NULL"
 
+OPEN = "SELECT channel_id, due_at FROM notification_alerts WHERE user_id = $1 AND due_at IS NOT NULL"
+
 BRING_FORWARD = """
 UPDATE notification_alerts AS alert SET due_at = $2
 FROM (SELECT user_id, channel_id FROM notification_alerts WHERE user_id = ANY($1) AND due_at > $2
@@ -112,6 +114,11 @@ async def next_due(connection: Connection) -> datetime | None:
     """Return when the next alert falls due; None if none is open."""
     due: datetime | None = await connection.fetchval(NEXT_DUE)
     return due
+
+
+async def open_of(connection: Connection, user_id: str) -> dict[UUID, datetime]:
+    """Return the channels of which a person is yet to be alerted, and when that falls due."""
+    return {row["channel_id"]: row["due_at"] for row in await connection.fetch(OPEN, user_id)}
 
 
 async def bring_forward(connection: Connection, user_ids: Sequence[str], now: datetime) -> None:
