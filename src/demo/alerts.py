@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -69,7 +69,8 @@ class Alerts:
     async def _concluded(self, user_id: str, channel_id: str, seq: int) -> bool:
         if self._settled.get((user_id, channel_id), 0) >= seq:
             return True
-        due_at = await self._due_at(user_id, channel_id)
+        service = self._stage.parley.notifications.service
+        due_at = (await self._stage.ask(service.open_alerts(user_id))).get(UUID(channel_id))
         if due_at is None or due_at < now() + PUT_OFF:
             return False
         zone = wakes(due_at)
@@ -78,9 +79,3 @@ class Alerts:
         why = f"until {until:%H:%M} in {city}, where it is {there:%H:%M}: quiet hours"
         screen.verdict(BY_ID[user_id].name, "put off", why, colour="magenta")
         return True
-
-    async def _due_at(self, user_id: str, channel_id: str) -> datetime | None:
-        for alert in await self._stage.ask(self._stage.parley.notifications.service.open_alerts(user_id)):
-            if alert.channel_id == UUID(channel_id):
-                return alert.due_at
-        return None

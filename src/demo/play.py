@@ -12,7 +12,7 @@ from demo.device import Device, device
 from demo.host import Host, RefusedError
 from demo.stage import SMS_DELAY_S
 
-PACE_S = 0.4
+PACE_S = 0.3
 
 
 class Play:
@@ -46,7 +46,7 @@ class Play:
 
     async def _say(self, scene: Scene, line: Line, devices: Sequence[Device]) -> tuple[str, int]:
         speaker = _device_of(line, devices)
-        frame, stored_ms = await speaker.write(scene, line.text)
+        frame, acknowledged_ms = await speaker.write(scene, line.text)
         if frame["type"] == "error":
             raise RefusedError(f"{speaker}: {frame['problem']}")
         channel_id, seq = frame["channel_id"], frame["seq"]
@@ -55,7 +55,7 @@ class Play:
         screen.message(seq, speaker, line.text)
         there = {one.owner for one in devices}
         heard = [one for one, did in zip(others, came, strict=True) if did]
-        screen.received(stored_ms, heard, [person for person, _ in scene.roles if person not in there])
+        screen.received(acknowledged_ms, heard, [person for person, _ in scene.roles if person not in there])
         await _react(devices, channel_id, seq)
         await asyncio.sleep(PACE_S)
         return channel_id, seq

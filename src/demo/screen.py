@@ -33,10 +33,10 @@ def message(seq: int, device: Device, text: str) -> None:
     click.echo(f"{number} {click.style(str(device), bold=True)}: {text}")
 
 
-def received(stored_ms: float, devices: Iterable[Device], absent: Iterable[Person]) -> None:
+def received(acknowledged_ms: float, devices: Iterable[Device], absent: Iterable[Person]) -> None:
     """Show how long the message took to be durable, which sockets it came out of, and who wasn't there."""
     heard = ", ".join(map(str, devices)) or "nobody"
-    click.secho(f"{INDENT}stored after {stored_ms:.0f} ms; heard by {heard}", dim=True)
+    click.secho(f"{INDENT}acknowledged after {acknowledged_ms:.0f} ms; heard by {heard}", dim=True)
     click.secho(f"{INDENT}not there: {', '.join(who.short for who in absent) or 'nobody'}", dim=True)
 
 

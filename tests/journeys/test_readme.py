@@ -1,0 +1,106 @@
+"""The README keeps its word: every command in it is run, in order, as a reader would, against a real server."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.servers import environment, free_port
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+PATIENCE_S = 120
+
+PRELUDE = """
+set -euo pipefail
+make() { # what is installed already is not installed anew; the tests and the demo have tests of their own
+  if [ "$*" != serve ]; then command make -n -o .venv/.ready "$@"; return; fi
+  command make -o .venv/.ready serve ARGS="--port $PORT" &
+  for _ in $(seq 600); do
+    curl -sf "http://127.0.0.1:$PORT/health/ready" > /dev/null && return
+    command sleep 0.1
+  done
+  return 1
+}
+sleep() { command sleep $(($1 > 5 ? 5 : $1)); } # nobody reads what is printed
+"""
+
+
+def commands(markdown: str) -> str:
+    """The shell blocks of a page, one after the other."""
+    return "\n".join(re.findall(r"^```sh\n(.*?)^```$", markdown, re.DOTALL | re.MULTILINE))
+
+
+def run(script: str, folder: Path, **settings: str) -> tuple[int, str]:
+    """Run a script in the root of the project, on a data directory of its own; returns its exit code and output."""
+    port = free_port()
+    inherited = environment("", folder / "data", PORT=str(port), **settings)
+    del inherited["PARLEY_JWT_SECRET"]
+    with (folder / "output").open("w+") as output:
+        process = subprocess.Popen(
+            ["bash", "-c", PRELUDE + script.replace("127.0.0.1:8000", f"127.0.0.1:{port}")],
+            cwd=ROOT,
+            env=inherited,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(PATIENCE_S)
+        finally:
+            end_group(process.pid)
+        output.seek(0)
+        return code, output.read()
+
+
+def end_group(group: int) -> None:
+    """End all that the script started, and wait until it is gone."""
+    how, deadline = signal.SIGTERM, time.monotonic() + 20
+    while True:
+        try:
+            os.killpg(group, how)
+        except ProcessLookupError:
+            return
+        if time.monotonic() > deadline:
+            how = signal.SIGKILL
+        time.sleep(0.2)
+
+
+def test_every_command_of_the_readme_does_what_it_says(tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("the tour uses curl, which is not installed")
+    code, output = run(commands(README.read_text()), tmp_path)
+    assert code == 0, output
+    assert '"status":"ready"' in output
+    # The answer and its repeat, Ben's socket, the history and the log.
+    assert output.count('"content":"The gate is locked."') == 5
+    assert output.count('"type":"message.created"') == 1
+    assert output.count('"type":"participant.left"') == 1
+    assert sorted(re.findall(r'"type":"(/problems/[^"]*)"', output)) == [
+        "/problems/client-id-conflict",
+        "/problems/not-found",
+    ]
+    [first, again] = re.findall(r'{"id":"([^"]*)","channel_id":"[^"]*","seq":1,[^\n]*?"status":"sent"', output)
+    assert first == again
+
+
+def test_a_command_that_fails_is_noticed(tmp_path: Path) -> None:
+    code, _ = run(commands("Text\n```sh\necho before\n```\n```sh\nfalse\necho after\n```\n"), tmp_path)
+    assert code == 1
+
+
+def test_the_pages_that_the_documents_lead_to_exist() -> None:
+    pages = [README, *ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+    missing = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
+        if not (page.parent / target).exists()
+    ]
+    assert missing == []
