@@ -4,18 +4,19 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import asyncpg
 import psutil
 import pytest
 
-from tests.support.databases import Databases
-from tests.support.log import damage
+from tests.support.databases import Databases, execute
+from tests.support.log import damage, read
 from tests.support.promises import broken_promises
 from tests.support.servers import running_server
-from tests.support.talker import booking, settled, talking, under_load
+from tests.support.talker import acknowledged, booking, settled, talking, under_load
 
 STANDSTILL_S = 3
 
@@ -40,8 +41,7 @@ async def test_a_killed_backend_costs_nothing(
     mortal_dsn: str, tmp_path: Path, postmaster: Callable[[], int], kills: int
 ) -> None:
     def kill() -> None:
-        name = urlsplit(mortal_dsn).path.removeprefix("/")
-        backends = [p for p in psutil.Process(postmaster()).children() if name in " ".join(p.cmdline())]
+        backends = [p for p in psutil.Process(postmaster()).children() if name_in(mortal_dsn) in " ".join(p.cmdline())]
         assert backends
         backends[-1].kill()
 
@@ -66,6 +66,22 @@ async def survives(dsn: str, data_dir: Path, kill: Callable[[], None], kills: in
     assert {problem["status"] for problem in problems} == {503}
 
 
+async def test_the_same_checks_find_a_database_that_forgets(
+    mortal_dsn: str, tmp_path: Path, postmaster: Callable[[], int]
+) -> None:
+    """The broken variant: PostgreSQL confirms commits that it hasn't written yet, which production mode refuses."""
+    await execute(mortal_dsn, f"ALTER DATABASE {name_in(mortal_dsn)} SET synchronous_commit = off")
+    with running_server(mortal_dsn, tmp_path) as server:
+        talkers = booking(server, "b1", "ana", "ben")
+        async with talking(*talkers):
+            await under_load(talkers)
+            await acknowledged(talkers[0], more=1)
+            os.kill(postmaster(), signal.SIGKILL)
+        await recovered(mortal_dsn)
+        found = await read(mortal_dsn, "b1")
+    assert any(fault.startswith("lost") for fault in broken_promises(found, talkers))
+
+
 async def test_a_standstill_only_delays(mortal_dsn: str, tmp_path: Path, postmaster: Callable[[], int]) -> None:
     with running_server(mortal_dsn, tmp_path) as server:
         talkers = booking(server, "b1", "ana", "ben")
@@ -78,6 +94,20 @@ async def test_a_standstill_only_delays(mortal_dsn: str, tmp_path: Path, postmas
         assert [talker.sockets for talker in talkers] == [1, 1]
     assert damage(found) == []
     assert broken_promises(found, talkers) == []
+
+
+async def recovered(dsn: str) -> None:
+    """Wait until PostgreSQL is back."""
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(asyncpg.PostgresError, OSError):
+                return await execute(dsn, "SELECT 1")
+            await asyncio.sleep(0.05)
+
+
+def name_in(dsn: str) -> str:
+    """Return the name of a DSN's database."""
+    return urlsplit(dsn).path.removeprefix("/")
 
 
 @contextmanager

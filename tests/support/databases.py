@@ -31,7 +31,7 @@ class Databases:
             self._run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def _run(self, statement: str) -> None:
-        asyncio.run(_execute(self._dsn, statement))
+        asyncio.run(execute(self._dsn, statement))
 
 
 def with_database(dsn: str, name: str) -> str:
@@ -43,12 +43,13 @@ def with_database(dsn: str, name: str) -> str:
 def databases(data_dir: Path) -> Iterator[Databases]:
     """Run a PostgreSQL with a migrated template."""
     with embedded.running(data_dir) as dsn:
-        asyncio.run(_execute(dsn, f"CREATE DATABASE {TEMPLATE}"))
+        asyncio.run(execute(dsn, f"CREATE DATABASE {TEMPLATE}"))
         asyncio.run(migrate.upgrade(with_database(dsn, TEMPLATE)))
         yield Databases(dsn)
 
 
-async def _execute(dsn: str, statement: str) -> None:
+async def execute(dsn: str, statement: str) -> None:
+    """Execute a statement as the owner: the server's own role may do less."""
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute(statement)

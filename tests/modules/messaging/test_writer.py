@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import asyncpg
 import pytest
 
 from kernel.database import Database
@@ -14,6 +13,7 @@ from modules.messaging.errors import ChannelNotFoundError, ClientIdConflictError
 from modules.messaging.writer import Stored
 from modules.messaging.writer import writer as writer_module
 from tests.support import broken
+from tests.support.databases import execute
 from tests.support.log import damage, read
 from tests.support.pens import Pen, make_context, pen
 
@@ -36,7 +36,7 @@ async def test_the_check_finds_two_writers_without_the_row_lock(
 ) -> None:
     """The broken variant. Without the lock only the table's key would stand in the way, so it goes too."""
     broken.no_row_lock(monkeypatch.setattr)
-    await as_owner(dsn, "ALTER TABLE chat_messages DROP CONSTRAINT pk_chat_messages")
+    await execute(dsn, "ALTER TABLE chat_messages DROP CONSTRAINT pk_chat_messages")
     await make_context(database, "b1", PEOPLE)
     async with two_pens(dsn, database) as pens:
         await race(pens)
@@ -81,7 +81,7 @@ async def test_the_check_finds_a_client_id_stored_twice(
 ) -> None:
     """The broken variant. Without the look-up only the table's key would stand in the way, so it goes too."""
     broken.no_client_id_check(monkeypatch.setattr)
-    await as_owner(dsn, "ALTER TABLE chat_messages DROP CONSTRAINT uq_chat_messages_channel_id_sender_id_client_id")
+    await execute(dsn, "ALTER TABLE chat_messages DROP CONSTRAINT uq_chat_messages_channel_id_sender_id_client_id")
     await make_context(database, "b1", PEOPLE)
     async with two_pens(dsn, database) as pens:
         assert len(await same_client_id(pens)) > 1
@@ -146,7 +146,7 @@ async def test_time_never_runs_backwards_in_a_channel(
     await make_context(database, "b1", PEOPLE)
     async with pen(database) as p:
         await p.stored("b1", "u1", "c1")
-        await as_owner(dsn, "UPDATE chat_channels SET last_record_at = last_record_at + interval '1 hour'")
+        await execute(dsn, "UPDATE chat_channels SET last_record_at = last_record_at + interval '1 hour'")
     async with pen(database) as p:
         for n in range(2, 5):
             await p.stored("b1", "u1", f"c{n}")
@@ -180,12 +180,3 @@ async def same_client_id(pens: list[Pen]) -> set[tuple[int, Any]]:
     """Send one client_id thirty times at once; returns the places that were told."""
     outcomes = await asyncio.gather(*(pens[n % 2].stored("b1", "u1", "c") for n in range(30)))
     return {(outcome.record.seq, outcome.record.id) for outcome in outcomes}
-
-
-async def as_owner(dsn: str, statement: str) -> None:
-    """Execute a statement that the server's own role may not."""
-    connection = await asyncpg.connect(dsn)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
