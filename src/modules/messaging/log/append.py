@@ -34,11 +34,9 @@ INSERT = f"WITH appended AS ({INSERT_RECORDS}) {MOVE_HEADS} WHERE c.id = h.id"
 
 INSERT_EXPECTING = f"""
 WITH locked AS MATERIALIZED (
-    SELECT c.id FROM unnest($1::uuid[], $21::bytea[]) AS e (id, head_hash)
-    JOIN chat_channels c ON c.id = e.id AND c.head_hash = e.head_hash
-    ORDER BY c.id FOR NO KEY UPDATE OF c
+    SELECT id, head_hash FROM chat_channels WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
 ), expected AS MATERIALIZED (
-    SELECT chat_expect_heads(count(*), cardinality($1)) AS met FROM locked
+    SELECT chat_expect_heads(count(*), cardinality($1)) AS met FROM locked WHERE head_hash = ANY($21::bytea[])
 ), appended AS ({INSERT_RECORDS} CROSS JOIN expected), staged AS ({outbox.stage_sql(22)})
 {MOVE_HEADS} CROSS JOIN expected WHERE c.id = h.id
 """
