@@ -21,6 +21,7 @@ from kernel.telemetry.metrics import OUTBOX_AGE
 from modules.identity.events import UserDeactivated
 from modules.identity.module import IdentityModule
 from modules.messaging.module import MessagingModule
+from modules.notifications.module import NotificationsModule
 from realtime.hub import Hub
 from realtime.presence import LocalPresence
 
@@ -47,8 +48,17 @@ class Parley:
             authenticator=self.identity.authenticator,
         )
         self.presence = LocalPresence(self.hub, settings.away_after_s)
-        self.modules = (self.identity, self.messaging)
+        self.notifications = NotificationsModule(
+            settings=settings,
+            database=self.database,
+            bus=self.bus,
+            conversations=self.messaging.conversations,
+            presence=self.presence,
+            recipients=self.identity.directory,
+        )
+        self.modules = (self.identity, self.messaging, self.notifications)
         self.identity.subscribe(self.bus)
+        self.notifications.subscribe(self.bus)
         self.bus.on(UserDeactivated, lambda event: self.messaging.gateway.close_user(event.user_id))
 
     @asynccontextmanager

@@ -2,19 +2,9 @@
 
 import time
 from collections.abc import Collection, Mapping
-from uuid import UUID
 
-import msgspec
-
+from realtime.attention import Attention
 from realtime.hub import Hub
-
-
-class Attention(msgspec.Struct, frozen=True):
-    """Where a person's eyes are, over all devices."""
-
-    online: bool = False
-    active: bool = False
-    on_screen: frozenset[UUID] = frozenset()
 
 
 class LocalPresence:

@@ -7,6 +7,8 @@ from uuid import UUID
 
 import msgspec
 
+from realtime.attention import Attention
+
 
 class Recipient(Protocol):
     """A person who may be sent something."""
@@ -71,17 +73,6 @@ class Conversations(Protocol):
     async def states(self, spans: Sequence[Span]) -> Sequence[SpanState]:
         """Return the state of each span, in the order asked."""
         ...
-
-
-class Attention(msgspec.Struct, frozen=True):
-    """Where a person's eyes are."""
-
-    online: bool = False
-    """At least one open socket."""
-    active: bool = False
-    """The person touched a device lately (`PARLEY_AWAY_AFTER_S`)."""
-    on_screen: frozenset[UUID] = frozenset()
-    """Channels shown on an active device."""
 
 
 class Presence(Protocol):

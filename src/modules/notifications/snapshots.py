@@ -6,8 +6,9 @@ from datetime import datetime
 from kernel.database import Database
 from modules.notifications.domain.decision import Snapshot, Standing
 from modules.notifications.domain.preferences import Preferences
-from modules.notifications.ports import Attention, Conversations, Presence, Recipients, Span
+from modules.notifications.ports import Conversations, Presence, Recipients, Span
 from modules.notifications.store import pauses, people
+from realtime.attention import Attention
 
 
 class Snapshots:
