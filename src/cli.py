@@ -1,11 +1,13 @@
 """The command line. Settings come from the environment; commands work beside a running server."""
 
 import asyncio
+import importlib
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from functools import wraps
+from pathlib import Path
 from typing import Any, ParamSpec
 from uuid import UUID
 
@@ -96,6 +98,17 @@ def demo(host: str, port: int, once: bool) -> None:  # noqa: FBT001 - a click fl
         from demo import run
 
         run(_settings(), host=host, port=port, once=once)
+
+
+@main.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def bench(arguments: tuple[str, ...]) -> None:
+    """Measure against pgbench and Node's ws; needs a checkout, where `benchmarks/` is. See `parley bench --help`."""
+    checkout = Path(__file__).resolve().parent.parent
+    if not (checkout / "benchmarks" / "run.py").is_file():
+        raise click.UsageError("the benchmarks are not part of the package: run this in a checkout")
+    sys.path.insert(0, str(checkout))
+    sys.exit(importlib.import_module("benchmarks.run").main(list(arguments)) > 0)
 
 
 @main.command("check-config")

@@ -24,6 +24,8 @@ async def opened(settings: Settings, database: Database) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         dsn = settings.database_url or await _embedded(settings, stack)
         role = await migrate.upgrade(dsn)
+        if settings.redis_url:
+            log.warning("redis_unused", detail="this version runs as one process and doesn't need REDIS_URL yet")
         if role is None:
             log.warning("no_runtime_role", detail="the database user may not create it; the log's triggers stand alone")
         await _check_durability(dsn, production=settings.production)

@@ -13,7 +13,8 @@ import msgspec
 from modules.notifications.domain.preferences import Preferences
 from modules.notifications.domain.quiet_hours import is_quiet, quiet_begins, quiet_ends
 from modules.notifications.domain.zones import zones_of
-from modules.notifications.ports import Attention, Recipient, SpanState
+from modules.notifications.ports import Recipient, SpanState
+from realtime.attention import Attention
 
 LONGEST_VALIDITY = timedelta(minutes=30)
 SHORTEST_VALIDITY = timedelta(minutes=1)
