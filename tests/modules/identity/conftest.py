@@ -71,6 +71,16 @@ async def database(dsn: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
+async def single(dsn: str, database: Database) -> AsyncIterator[Database]:
+    """The same database through a single connection, whose queries can be counted."""
+    opened = await Database.connect(dsn, size=1)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+@pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(jwt_secret=SECRET, data_dir=tmp_path)
 

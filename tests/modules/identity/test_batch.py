@@ -99,12 +99,11 @@ async def test_whoever_holds_a_username_keeps_it_and_then_the_first_gets_it(http
     assert await statuses(http, entry("b1", username="Y"), entry("b2", username="y")) == ["created", "error"]
 
 
-async def test_a_hundred_cost_what_one_costs(dsn: str) -> None:
+async def test_a_hundred_cost_what_one_costs(single: Database) -> None:
     queries: list[str] = []
-    database = await Database.connect(dsn, size=1)
-    async with database.connection() as connection:
+    async with single.connection() as connection:
         connection.add_query_logger(lambda query: queries.append(query.query))
-    people = People(database, Bus())
+    people = People(single, Bus())
     await people.put_all([UserEntry(**entry("first"))])  # asyncpg asks for the types of arrays once
     costs = []
     for count in (1, 100):
@@ -112,7 +111,6 @@ async def test_a_hundred_cost_what_one_costs(dsn: str) -> None:
         outcomes = await people.put_all([UserEntry(**entry(f"{count}-{n}")) for n in range(count)])
         assert all(isinstance(outcome, Saved) for outcome in outcomes)
         costs.append([query.split()[0] for query in queries])
-    await database.close()
     assert costs == [["BEGIN;", "WITH", "COMMIT;"]] * 2
 
 
