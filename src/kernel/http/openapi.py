@@ -150,17 +150,21 @@ def _parameter(parameter: Parameter) -> Json:
     known, about = parameter.field, parameter.field.kwarg_definition
     limits = {name: getattr(about, name, None) for name in LIMITS}
     given = {name: limit for name, limit in limits.items() if limit is not None}
-    schema = msgspec.json.schema(Annotated[_present(known.annotation), msgspec.Meta(**given)])
+    present, nullable = _present(known.annotation)
+    schema = msgspec.json.schema(Annotated[present, msgspec.Meta(**given)])
+    if nullable and schema.get("type") != "string":
+        schema = {"anyOf": [schema, {"type": "null"}]}  # the word null is read as absence, where it isn't a text
     if known.default not in (None, Empty):
         schema["default"] = known.default
     described = {"name": parameter.name, "in": parameter.place, "schema": schema}
     return described | ({"required": True} if known.is_required else {})
 
 
-def _present(kind: Any) -> Any:
-    """Without None, which is the absence of a parameter: nobody can send it."""
+def _present(kind: Any) -> tuple[Any, bool]:
+    """Return the type without None, and whether that was in it: None is the absence of a parameter."""
     rest = tuple(one for one in get_args(kind) if one is not NoneType)
-    return Union[rest] if NoneType in get_args(kind) else kind  # noqa: UP007 - made at run time
+    nullable = NoneType in get_args(kind)
+    return (Union[rest] if nullable else kind), nullable  # noqa: UP007 - made at run time
 
 
 def _success(one: Operation, status: int) -> Json:

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from kernel.clock import Timestamp, rfc3339, rfc3339_or_none
 from kernel.errors import malformed_field
+from kernel.text import pattern
 from modules.notifications.domain.delivery import Delivery, State
 from modules.notifications.domain.preferences import Categories, Channels, Preferences, QuietHours
 from modules.notifications.domain.quiet_hours import Window
@@ -17,7 +18,7 @@ from modules.notifications.domain.zones import is_zone
 Clock = Annotated[
     str,
     Meta(
-        pattern=r"\A([01][0-9]|2[0-3]):[0-5][0-9]\Z",
+        pattern=pattern(r"\A([01][0-9]|2[0-3]):[0-5][0-9]\Z", "must be HH:MM, from 00:00 to 23:59"),
         description="Hours and minutes, 24 h",
         examples=["21:00"],
     ),
@@ -27,7 +28,7 @@ ZoneName = Annotated[
     Meta(
         min_length=1,
         max_length=64,
-        pattern=r"\A[A-Za-z0-9_+/-]{1,64}\Z",
+        pattern=pattern(r"\A[A-Za-z0-9_+/-]{1,64}\Z", "must be an IANA time zone"),
         description="IANA name; null: the profile's, or else all that the telephone number may be from",
         examples=["Europe/Berlin"],
     ),
