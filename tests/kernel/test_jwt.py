@@ -179,9 +179,7 @@ OTHER_ALGORITHMS: list[object] = [
 
 
 @pytest.mark.parametrize("algorithm", OTHER_ALGORITHMS, ids=repr)
-async def test_other_algorithms_are_refused(
-    local: TokenVerifier, remote: TokenVerifier, algorithm: object
-) -> None:
+async def test_other_algorithms_are_refused(local: TokenVerifier, remote: TokenVerifier, algorithm: object) -> None:
     for verifier in (local, remote):
         token = forged({"alg": algorithm, "kid": "r1"}, claims())
         await refused(verifier, token)
@@ -239,9 +237,7 @@ async def test_a_key_bound_to_another_algorithm_is_refused(remote: TokenVerifier
 async def test_headers_that_bring_their_own_trust_are_refused(
     local: TokenVerifier, remote: TokenVerifier, server: JwksServer, name: str
 ) -> None:
-    value = {"jku": server.url, "jwk": RSA_JWK, "crit": ["exp"], "b64": False}.get(
-        name, "https://evil.example/key"
-    )
+    value = {"jku": server.url, "jwk": RSA_JWK, "crit": ["exp"], "b64": False}.get(name, "https://evil.example/key")
     await refused(local, forged({"alg": "HS256", name: value}, claims()))
     signed, _, _ = forged({"alg": "RS256", "kid": "r1", name: value}, claims()).rpartition(".")
     signature = RSAAlgorithm(RSAAlgorithm.SHA256).sign(signed.encode(), RSA_KEY)
@@ -303,9 +299,7 @@ async def test_a_token_in_use_expires_to_the_second(local: TokenVerifier) -> Non
     assert await refused(local, token) == "The token has expired"
 
 
-@pytest.mark.parametrize(
-    "wrong", [None, "", "other", ["other"], [], 5, ["parley-x"], [5, "parley"], "parley\n"]
-)
+@pytest.mark.parametrize("wrong", [None, "", "other", ["other"], [], 5, ["parley-x"], [5, "parley"], "parley\n"])
 async def test_another_audience_or_none_is_refused(wrong: object) -> None:
     verifier = TokenVerifier(secret=SECRET, audience="parley")
     assert (await verifier.verify(shared(aud=["other", "parley"]))).sub == "ana"
@@ -341,9 +335,7 @@ async def test_a_huge_token_is_refused_before_it_is_read(local: TokenVerifier) -
     assert "longer" in await refused(local, shared(pad="x" * MAX_TOKEN_CHARS))
 
 
-@given(
-    st.text(max_size=200) | st.binary(max_size=100).map(lambda data: f"{b64(data)}.{b64(data)}.{b64(data)}")
-)
+@given(st.text(max_size=200) | st.binary(max_size=100).map(lambda data: f"{b64(data)}.{b64(data)}.{b64(data)}"))
 async def test_random_text_is_refused(text: str) -> None:
     await refused(TokenVerifier(secret=SECRET), text)
 
@@ -425,9 +417,7 @@ async def test_known_keys_outlive_the_hosts_server(server: JwksServer) -> None:
     assert server.fetches == 2
 
 
-async def test_a_token_without_kid_may_use_the_only_key_that_fits(
-    remote: TokenVerifier, server: JwksServer
-) -> None:
+async def test_a_token_without_kid_may_use_the_only_key_that_fits(remote: TokenVerifier, server: JwksServer) -> None:
     assert (await remote.verify(hosted(None))).sub == "ana"
     server.keys = [RSA_JWK, jwk(RSAAlgorithm, OTHER_RSA_KEY, "r2")]
     several = TokenVerifier(secret=None, keys=KeySet(server.url))
@@ -441,9 +431,7 @@ async def test_one_name_for_two_keys_is_ambiguous(remote: TokenVerifier, server:
     assert (await remote.verify(hosted("r1", EC_KEY, "ES256"))).sub == "ana"
 
 
-async def test_keys_that_nobody_understands_are_passed_over(
-    remote: TokenVerifier, server: JwksServer
-) -> None:
+async def test_keys_that_nobody_understands_are_passed_over(remote: TokenVerifier, server: JwksServer) -> None:
     server.keys = [
         None,
         5,

@@ -51,9 +51,7 @@ class KeySet:
             raise UnavailableError("The token keys can't be fetched", retry_after_s=self._cool_down_s)
         fitting = self._fitting(kid, algorithm)
         if len(fitting) != 1:
-            raise UnauthenticatedError(
-                "The token's key is unknown" if not fitting else "The token's key is ambiguous"
-            )
+            raise UnauthenticatedError("The token's key is unknown" if not fitting else "The token's key is ambiguous")
         return fitting[0].key
 
     def _fitting(self, kid: str | None, algorithm: str) -> list[jwt.PyJWK]:

@@ -30,9 +30,7 @@ def signing_secret(settings: Settings) -> str | None:
         _create(path)
     secret = path.read_text().strip()
     if len(secret.encode()) < MIN_SECRET_BYTES:
-        raise SettingsError(
-            [f"{path}: holds less than {MIN_SECRET_BYTES} bytes; remove it to have a new one made"]
-        )
+        raise SettingsError([f"{path}: holds less than {MIN_SECRET_BYTES} bytes; remove it to have a new one made"])
     return secret
 
 

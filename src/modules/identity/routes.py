@@ -42,9 +42,7 @@ DEV_LOGIN_TOKEN_S = 86_400
     operation_id="putUser",
     summary="Create or replace a person",
 )
-async def put_user(
-    user_id: HostIdInPath, data: JSONBody[UserBody], people: NamedDependency[People]
-) -> Response[User]:
+async def put_user(user_id: HostIdInPath, data: JSONBody[UserBody], people: NamedDependency[People]) -> Response[User]:
     """The body is the whole wanted profile: what is left out is emptied.
 
     201 when the person is new; 200 otherwise. The host is the authority, so somebody deactivated comes back:
@@ -82,9 +80,7 @@ async def get_me(caller: NamedDependency[Principal], people: NamedDependency[Peo
     return await people.me(caller.id)
 
 
-@delete(
-    "/api/users/{user_id:str}", opt=who(key("users")), operation_id="deactivateUser", summary="Deactivate"
-)
+@delete("/api/users/{user_id:str}", opt=who(key("users")), operation_id="deactivateUser", summary="Deactivate")
 async def deactivate_user(user_id: HostIdInPath, people: NamedDependency[People]) -> None:
     """Tokens are refused, sockets closed, the profile is erased; what they wrote stays, under a pseudonym."""
     await people.deactivate(user_id)

@@ -115,9 +115,7 @@ async def save(connection: Connection, entries: Sequence[UserEntry]) -> list[Sav
     columns = [[getattr(entry, column) for entry in entries] for column in COLUMNS]
     pins = [domain.new_pin() for _ in entries]
     rows = await connection.fetch(SAVE, *columns, pins, [domain.pin_hash(pin) for pin in pins])
-    return [
-        None if row["taken"] else Saved(row["status"], row["created_at"], row["updated_at"]) for row in rows
-    ]
+    return [None if row["taken"] else Saved(row["status"], row["created_at"], row["updated_at"]) for row in rows]
 
 
 async def find(connection: Connection, user_ids: Collection[str]) -> list[Profile]:
