@@ -3,12 +3,24 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, DateTime, Index, LargeBinary, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Computed,
+    DateTime,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kernel.orm import Base
 
 Moment = DateTime(timezone=True)
+PLACE = ("user_id", "channel_id", "transport")
 TRUE, NOW, ZERO = text("true"), text("now()"), text("0")
 
 
@@ -46,7 +58,7 @@ class AlertRow(Base):
 
 
 class DeliveryRow(Base):
-    """The ledger, and the queue. An exclusion constraint keeps the ranges of one person and channel apart."""
+    """The ledger, and the queue. The ranges of one person and channel form a chain, so that none can overlap."""
 
     __tablename__ = "notification_deliveries"
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -56,6 +68,7 @@ class DeliveryRow(Base):
     channel_id: Mapped[UUID]
     from_seq: Mapped[int] = mapped_column(BigInteger)
     to_seq: Mapped[int] = mapped_column(BigInteger)
+    after_seq: Mapped[int | None] = mapped_column(BigInteger, Computed("nullif(from_seq - 1, 0)", persisted=True))
     message_count: Mapped[int]
     state: Mapped[str] = mapped_column(Text)
     reason: Mapped[str | None] = mapped_column(Text)
@@ -68,6 +81,15 @@ class DeliveryRow(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
     updated_at: Mapped[datetime] = mapped_column(Moment)
     __table_args__ = (
+        UniqueConstraint(*PLACE, "from_seq", name="uq_notification_deliveries_begin"),
+        UniqueConstraint(*PLACE, "to_seq", name="uq_notification_deliveries_end"),
+        ForeignKeyConstraint(
+            [*PLACE, "after_seq"],
+            [f"notification_deliveries.{column}" for column in (*PLACE, "to_seq")],
+            name="fk_notification_deliveries_chain",
+            deferrable=True,
+            initially="IMMEDIATE",
+        ),
         Index("ix_notification_deliveries_user_id_id", "user_id", "id"),
         Index("ix_notification_deliveries_state_id", "state", "id"),
         Index("ix_notification_deliveries_waiting", "due_at", "id", postgresql_where=text("state = 'pending'")),

@@ -115,16 +115,21 @@ async def test_whoever_is_deactivated_gets_a_last_row_and_no_sms(house: House, w
     assert [d.reason for d in await house.decide()] == ["deactivated", "deactivated"]
 
 
-async def test_the_database_refuses_overlapping_ranges(house: House, world: World, clock: Clock) -> None:
-    """What keeps ranges apart even if the code above forgot where it was."""
+@pytest.mark.parametrize(("alerted_to", "to_seq"), [(4, 5), (8, 12), (0, 9), (0, 12), (0, 3), (10, 12)])
+async def test_the_database_refuses_overlaps_and_gaps(
+    house: House, world: World, clock: Clock, alerted_to: int, to_seq: int
+) -> None:
+    """What keeps ranges apart even if the code above forgot where it was: here 1..9 is followed by another than 10."""
     channel = uuid4()
     world.join(channel, ANA, BO)
     await house.publish(*(world.say(channel, "ana", occurred_at=clock.time) for _ in range(9)))
     clock.forward(minutes=3)
     await house.decide()
     async with house.database.transaction() as tx:
-        await tx.connection.execute("UPDATE notification_alerts SET alerted_to = 4, to_seq = 5, due_at = $1", clock())
-    with pytest.raises(asyncpg.ExclusionViolationError):
+        await tx.connection.execute(
+            "UPDATE notification_alerts SET alerted_to = $1, to_seq = $2, due_at = $3", alerted_to, to_seq, clock()
+        )
+    with pytest.raises((asyncpg.UniqueViolationError, asyncpg.ForeignKeyViolationError)):
         await house.decide()
 
 
@@ -170,10 +175,10 @@ async def covered(database: Database, steps: Sequence[list[int] | str]) -> list[
     return alerted
 
 
-def test_ranges_never_overlap_and_leave_nothing_out(dsn: str) -> None:
+def test_ranges_never_overlap_and_leave_nothing_out(shared_dsn: str) -> None:
     """In whatever order events come, however often, and whoever of the workers is slow."""
     with asyncio.Runner() as runner:
-        database = runner.run(Database.connect(dsn, size=2))
+        database = runner.run(Database.connect(shared_dsn, size=2))
 
         @examples(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
         @given(steps=STEPS)

@@ -1,4 +1,7 @@
-"""The ledger, which is also the queue."""
+"""The ledger, which is also the queue.
+
+Rows are locked with NO KEY UPDATE: the next row of the same person and channel refers to them, and must not wait.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -36,15 +39,15 @@ TAKE_WAITING = f"""
 SELECT {COLUMNS} FROM notification_deliveries
 WHERE state = 'pending' AND due_at <= $1
   AND transport NOT IN (SELECT name FROM notification_transports WHERE paused_until > $1)
-ORDER BY due_at, id LIMIT $2 FOR UPDATE SKIP LOCKED
+ORDER BY due_at, id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
 """
 
 TAKE_ABANDONED = f"""
 SELECT {COLUMNS} FROM notification_deliveries WHERE lease_until <= $1 ORDER BY lease_until LIMIT $2
-FOR UPDATE SKIP LOCKED
+FOR NO KEY UPDATE SKIP LOCKED
 """
 
-LOCK = f"SELECT {COLUMNS} FROM notification_deliveries WHERE id = $1 FOR UPDATE"
+LOCK = f"SELECT {COLUMNS} FROM notification_deliveries WHERE id = $1 FOR NO KEY UPDATE"
 
 LIST = f"""
 SELECT {COLUMNS} FROM notification_deliveries
