@@ -17,6 +17,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 from twilio.request_validator import RequestValidator
+from yarl import URL
 
 ACCOUNT = "AC" + "0" * 32
 TOKEN = "an-auth-token-for-tests"
@@ -63,6 +64,8 @@ class TwilioServer:
         self.busy = asyncio.Event()
         """Set when a request has come in."""
         self.url = ""
+        self.leads_to: dict[str, str] = {}
+        """Where public URLs lead, as a proxy would know."""
         self._runner: web.AppRunner | None = None
 
     @property
@@ -89,17 +92,21 @@ class TwilioServer:
         """Note a request of which no message is made."""
         self.requests.append(Sms(form, None))
 
-    async def report(self, sms: Sms, status: str, *, code: int | None = None, at: str | None = None) -> int:
-        """Send the status callback of a message, signed. `at`: where the public URL leads. Returns the HTTP status."""
+    async def report(self, sms: Sms, status: str, *, code: int | None = None) -> int:
+        """Send the status callback of a message, signed. Returns the HTTP status."""
         form = {"MessageSid": sms.sid or "", "MessageStatus": status, "To": sms.to, "From": SENDER}
-        return (await self.post(sms.callback, form | ({"ErrorCode": str(code)} if code else {}), at=at))[0]
+        return (await self.post(sms.callback, form | ({"ErrorCode": str(code)} if code else {})))[0]
 
-    async def post(self, url: str, form: Mapping[str, str], *, at: str | None = None) -> tuple[int, str]:
-        """Post a signed form to `url`, through the address `at` where a proxy would be. Returns status and body."""
-        parts = urlsplit(url)
-        target = url if at is None else f"{at}{parts.path}?{parts.query}".rstrip("?")
+    async def post(self, url: str, form: Mapping[str, str]) -> tuple[int, str]:
+        """Post a form to `url`, signed for it. Returns status and body."""
+        target = url
+        for public, real in self.leads_to.items():
+            target = target.replace(public, real)
         headers = {"X-Twilio-Signature": signature(url, form)}
-        async with aiohttp.ClientSession() as http, http.post(target, data=form, headers=headers) as response:
+        async with (
+            aiohttp.ClientSession() as http,
+            http.post(URL(target, encoded=True), data=form, headers=headers) as response,
+        ):
             return response.status, await response.text()
 
     async def start(self, port: int = 0) -> None:

@@ -25,7 +25,8 @@ from modules.notifications.domain.preferences import (
     defaults,
 )
 from modules.notifications.domain.quiet_hours import Window
-from modules.notifications.ports import Attention, SpanState
+from modules.notifications.ports import SpanState
+from realtime.attention import Attention
 from tests.modules.notifications.world import Person
 
 CHANNEL = uuid4()

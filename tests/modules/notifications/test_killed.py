@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-import msgspec
 import asyncpg
+import msgspec
 import pytest
 
 from kernel.clock import now

@@ -7,7 +7,8 @@ from uuid import UUID
 import msgspec
 
 from modules.messaging.events import MessageCreated
-from modules.notifications.ports import Attention, Span, SpanState
+from modules.notifications.ports import Span, SpanState
+from realtime.attention import Attention
 
 
 class Person(msgspec.Struct):
