@@ -84,6 +84,8 @@ def serve(host: str, port: int, workers: int) -> None:
         raise click.UsageError("--workers above 1 needs REDIS_URL and arrives with the Redis backplane")
     try:
         build(settings, host=host, port=port).run()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C: by now the server has stopped in order
     except SettingsError as error:
         _leave(error)
 
