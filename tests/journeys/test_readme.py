@@ -1,4 +1,4 @@
-"""The README keeps its word: every command in it is run, in order, as a reader would, against a real server."""
+"""The README and the guides keep their word: their commands are run, in order, as a reader would, on a real server."""
 
 import os
 import re
@@ -14,7 +14,9 @@ from tests.support.servers import environment, free_port
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+EMBEDDING = ROOT / "docs/guides/embedding.md"
 PATIENCE_S = 120
+BORDER = "=== the guide"
 
 PRELUDE = """
 set -euo pipefail
@@ -72,35 +74,45 @@ def end_group(group: int) -> None:
         time.sleep(0.2)
 
 
-def test_every_command_of_the_readme_does_what_it_says(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """What the commands of the README print, and those of the guide, on the same server."""
     if shutil.which("curl") is None:
-        pytest.skip("the tour uses curl, which is not installed")
-    code, output = run(commands(README.read_text()), tmp_path)
+        pytest.skip("the commands use curl, which is not installed")
+    script = "\n".join([commands(README.read_text()), f"echo '{BORDER}'", commands(EMBEDDING.read_text())])
+    code, output = run(script, tmp_path_factory.mktemp("readme"))
     assert code == 0, output
+    readme, _, embedding = output.partition(f"{BORDER}\n")
+    return readme, embedding
+
+
+def test_the_readme_does_what_it_says(outputs: tuple[str, str]) -> None:
+    output, _ = outputs
     assert '"status":"ready"' in output
     # The answer and its repeat, Ben's socket, the history and the log.
     assert output.count('"content":"The gate is locked."') == 5
     assert output.count('"type":"message.created"') == 1
     assert output.count('"type":"participant.left"') == 1
-    assert sorted(re.findall(r'"type":"(/problems/[^"]*)"', output)) == [
-        "/problems/client-id-conflict",
-        "/problems/not-found",
-    ]
+    assert sorted(problems(output)) == ["/problems/client-id-conflict", "/problems/not-found"]
     [first, again] = re.findall(r'{"id":"([^"]*)","channel_id":"[^"]*","seq":1,[^\n]*?"status":"sent"', output)
     assert first == again
+
+
+def test_the_guide_to_embedding_does_what_it_says(outputs: tuple[str, str]) -> None:
+    _, output = outputs
+    assert problems(output) == []
+    assert output.count('"status":"created"') == 2
+    assert output.count('"content":"Gate 2."') == 3  # the answer and two pages
+    assert '"last_read_seq":1' in output
+    assert '"ticket":' in output
+    assert output.count('"start":"20:00","end":"08:00"') == 1
+
+
+def problems(output: str) -> list[str]:
+    """The types of all refusals."""
+    return re.findall(r'"type":"(/problems/[^"]*)"', output)
 
 
 def test_a_command_that_fails_is_noticed(tmp_path: Path) -> None:
     code, _ = run(commands("Text\n```sh\necho before\n```\n```sh\nfalse\necho after\n```\n"), tmp_path)
     assert code == 1
-
-
-def test_the_pages_that_the_documents_lead_to_exist() -> None:
-    pages = [README, *ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
-    missing = [
-        f"{page.relative_to(ROOT)}: {target}"
-        for page in pages
-        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
-        if not (page.parent / target).exists()
-    ]
-    assert missing == []
