@@ -1,0 +1,16 @@
+"""One server for all contract tests of a worker, with everything switched on that can be."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.databases import Databases
+from tests.support.servers import Server, running_server
+
+
+@pytest.fixture(scope="package")
+def server(postgres: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server process that also lets developers in."""
+    folder = tmp_path_factory.mktemp("contract")
+    with postgres.fresh() as dsn, running_server(dsn, folder, PARLEY_DEV_LOGIN="true") as running:
+        yield running
