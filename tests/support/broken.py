@@ -5,6 +5,7 @@ In this process: `no_row_lock(monkeypatch.setattr)`. As a server: `python -m tes
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -14,11 +15,11 @@ from msgspec.structs import replace
 
 import cli
 from modules.messaging import store
-from modules.messaging.gateway import broadcast, server_frames
+from modules.messaging.gateway import broadcast, resumption, server_frames
 from modules.messaging.gateway.gateway import CHANNELS_IN_READY, Gateway
 from modules.messaging.gateway.resumption import Resumption
 from modules.messaging.log import append
-from modules.messaging.writer import Writer, queries
+from modules.messaging.writer import queries
 from realtime.connection import Connection
 from realtime.hub import Hub
 
@@ -29,8 +30,8 @@ BEFORE_COMMIT_S = 0.3
 
 def no_row_lock(patch: Patch) -> None:
     """Heads are read without holding them."""
-    patch(queries, "LOCK", queries.LOCK.replace("FOR NO KEY UPDATE", ""))
-    patch(append, "INSERT_EXPECTING", append.INSERT_EXPECTING.replace("FOR NO KEY UPDATE OF c", ""))
+    for holder, name in ((queries, "LOCK"), (append, "INSERT_EXPECTING")):
+        patch(holder, name, re.sub("FOR NO KEY UPDATE( OF c)?", "", getattr(holder, name)))
 
 
 def no_client_id_check(patch: Patch) -> None:
@@ -67,7 +68,13 @@ def no_catch_up(patch: Patch) -> None:
 
 def no_hold_while_resuming(patch: Patch) -> None:
     """Live frames overtake the missed ones."""
+    small_pages(patch)
     patch(Connection, "hold", lambda *_: None)
+
+
+def small_pages(patch: Patch) -> None:
+    """Not broken: resuming takes longer, so that more can happen meanwhile."""
+    patch(resumption, "PAGE", 20)
 
 
 def deaf_to_removal(patch: Patch) -> None:
@@ -113,9 +120,15 @@ def dies_before_commit(patch: Patch) -> None:
 
 def dies_after_commit(patch: Patch) -> None:
     """No broken variant but a fault: the process is killed between the commit of a message and its ack."""
-    patch(Writer, "_release", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    patch(broadcast.Broadcast, "announce", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def replace_known(holder: Any, name: str, value: Any) -> None:
+    """`setattr`, but not of what isn't there."""
+    getattr(holder, name)
+    setattr(holder, name, value)
 
 
 if __name__ == "__main__":
-    globals()[sys.argv.pop(1)](setattr)
+    globals()[sys.argv.pop(1)](replace_known)
     cli.main()

@@ -56,8 +56,8 @@ class Chat:
 
 @asynccontextmanager
 async def chat(url: str, token: str, **options: Any) -> AsyncIterator[Chat]:
-    """Connect, authenticate and wait for `ready`."""
-    async with websockets.connect(url, proxy=None, compression=None, **options) as socket:
+    """Connect, authenticate and wait for `ready`. Takes in whatever comes, unless `max_queue` says otherwise."""
+    async with websockets.connect(url, **{"proxy": None, "compression": None, "max_queue": None} | options) as socket:
         talk = Chat(socket)
         await talk.send(type="auth", token=token)
         talk.ready = await talk.receive("ready")

@@ -53,7 +53,7 @@ class Talker:
         """Connect, and connect again whenever the socket ends, until cancelled."""
         while True:
             with suppress(OSError, websockets.WebSocketException, TimeoutError):
-                async with websockets.connect(self.url, proxy=None, compression=None) as socket:
+                async with websockets.connect(self.url, proxy=None, compression=None, max_queue=None) as socket:
                     await self._live(socket)
             await asyncio.sleep(RECONNECT_S)
 

@@ -17,6 +17,8 @@ from modules.messaging.service import Messaging
 from realtime.connection import Connection
 
 PAGE = 500
+WRITTEN_TOGETHER = 8
+"""Records sent before waiting for the peer: even the largest fit a socket's queue beside what it waits for."""
 
 
 class Epoch:
@@ -63,14 +65,16 @@ class Resumption:
             head = (await self._heads(connection.user_id, channel_id)).get(channel_id)
             while head is not None and after < head and not connection.closed:
                 after = await self._page(connection, channel_id, after, head)
-                await connection.drain()
         finally:
             connection.release(topic, after)
         return None if head is None else after
 
     async def _page(self, connection: Connection, channel_id: UUID, after: int, head: int) -> int:
+        """Send the next records at the pace of the peer: catching up, however much, is not lagging."""
         page = await self._messaging.records(channel_id, after=after, up_to=head, limit=PAGE)
-        for record, message in page:
+        for index, (record, message) in enumerate(page):
+            if index % WRITTEN_TOGETHER == 0:
+                await connection.drain()
             connection.send(server.changed(record) if message is None else server.created(message))
         return page[-1][0].seq
 
