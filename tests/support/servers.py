@@ -117,9 +117,12 @@ class Host:
 
     def person(self, token: str) -> httpx.Client:
         """Return an HTTP client for somebody."""
-        return httpx.Client(
-            base_url=self.server.url, headers={"Authorization": f"Bearer {token}"}, timeout=30, trust_env=False
-        )
+        return person_at(self.server, token)
+
+
+def person_at(server: Server, token: str) -> httpx.Client:
+    """Return an HTTP client for somebody on a server."""
+    return httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {token}"}, timeout=30, trust_env=False)
 
 
 @contextmanager

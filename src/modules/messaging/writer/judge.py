@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from kernel.errors import ParleyError
 from modules.messaging.domain import may_write
 from modules.messaging.errors import ChannelNotFoundError, ClientIdConflictError, ClosedError, ReadOnlyError
 from modules.messaging.log.append import extend
@@ -28,6 +29,17 @@ def judge(
     ]
 
 
+def refusal(context_type: str | None, status: str, role: str | None) -> ParleyError | None:
+    """Return why somebody in `role` (None: not a participant) may not write now; None when they may."""
+    if role is None:
+        return ChannelNotFoundError()
+    if status != "active":
+        return ClosedError()
+    if not may_write(context_type, role):
+        return ReadOnlyError(f"The role {role} only reads")
+    return None
+
+
 def _judge(channel: Channel | None, repeats: dict[RepeatKey, Record], send: Send, now: datetime) -> Outcome:
     role = channel.members.get(send.sender.user_id) if channel else None
     if channel is None or role is None:
@@ -37,10 +49,9 @@ def _judge(channel: Channel | None, repeats: dict[RepeatKey, Record], send: Send
     if before is not None:
         same = before.kind == "text" and before.content == send.content
         return Stored(before, repeated=True) if same else ClientIdConflictError()
-    if channel.status != "active":
-        return ClosedError()
-    if not may_write(channel.context_type, role):
-        return ReadOnlyError(f"The role {role} only reads")
+    refused = refusal(channel.context_type, channel.status, role)
+    if refused is not None:
+        return refused
     record = extend(channel.head, _draft(send), now)
     repeats[key] = record
     return Stored(record)

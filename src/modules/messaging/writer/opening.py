@@ -6,13 +6,17 @@ made for: when that message is refused there is no channel.
 
 from collections.abc import Collection
 from functools import partial
+from typing import NamedTuple
 from uuid import UUID
+
+import asyncpg
 
 from kernel.clock import now, rfc3339
 from kernel.database import Connection, Transaction
+from kernel.errors import ParleyError
 from kernel.ids import new_id
-from modules.messaging.domain import may_write
 from modules.messaging.log.chain import Genesis, canonical_genesis, genesis_hash
+from modules.messaging.writer.judge import refusal
 from modules.messaging.writer.queries import channels_of
 from modules.messaging.writer.send import Announcer, ContextKey, Send
 
@@ -34,28 +38,36 @@ SELECT $1, p.key, p.value, $7 FROM jsonb_each_text($8::jsonb) AS p
 """
 
 
-async def open_channels(tx: Transaction, sends: Collection[Send], announcer: Announcer) -> dict[ContextKey, UUID]:
-    """Return the channels of the sends' contexts, making those that are missing and for which a send qualifies."""
+class Opened(NamedTuple):
+    """The channels that there are now, and why there is none for the sends to other contexts."""
+
+    channels: dict[ContextKey, UUID]
+    refused: dict[Send, ParleyError]
+
+
+async def open_channels(tx: Transaction, sends: Collection[Send], announcer: Announcer) -> Opened:
+    """Make the channels of the sends' contexts that are missing and for which a send qualifies."""
     connection = tx.connection
     keys = {send.target for send in sends if isinstance(send.target, ContextKey)}
     contexts = await connection.fetch(LOCK_CONTEXTS, [k.context_type for k in keys], [k.context_id for k in keys])
-    channels = await channels_of(connection, keys)
+    opened = Opened(await channels_of(connection, keys), {})
     for context in contexts:
         key = ContextKey(context["context_type"], context["context_id"])
-        senders = {send.sender.user_id for send in sends if send.target == key}
-        if (
-            key not in channels
-            and context["status"] == "open"
-            and _anyone_writes(key, context["participants"], senders)
-        ):
+        if key in opened.channels:
+            continue
+        refusals = {send: _refusal(context, send) for send in sends if send.target == key}
+        if None in refusals.values():
             channel = await _open(connection, key, context["title"], context["participants"])
             tx.after_commit(partial(announcer.opened, channel, list(context["participants"])))
-            channels[key] = channel
-    return channels
+            opened.channels[key] = channel
+        else:
+            opened.refused.update({send: error for send, error in refusals.items() if error is not None})
+    return opened
 
 
-def _anyone_writes(key: ContextKey, participants: dict[str, str], senders: Collection[str]) -> bool:
-    return any(user in participants and may_write(key.context_type, participants[user]) for user in senders)
+def _refusal(context: asyncpg.Record, send: Send) -> ParleyError | None:
+    status = "active" if context["status"] == "open" else "archived"
+    return refusal(context["context_type"], status, context["participants"].get(send.sender.user_id))
 
 
 async def _open(connection: Connection, key: ContextKey, title: str | None, participants: dict[str, str]) -> UUID:

@@ -23,7 +23,7 @@ from modules.messaging.log.record import Record
 from modules.messaging.writer import queries
 from modules.messaging.writer.channel import Channel, Memory
 from modules.messaging.writer.judge import judge
-from modules.messaging.writer.opening import open_channels
+from modules.messaging.writer.opening import Opened, open_channels
 from modules.messaging.writer.send import Announcer, ContextKey, Outcome, Send, Stored
 
 
@@ -75,12 +75,13 @@ class Paths:
 
     async def _sure(self, sends: Sequence[Send]) -> Written:
         async with self._database.transaction() as tx:
-            targets, found = await self._resolve(tx, sends)
+            targets, (found, refused) = await self._resolve(tx, sends)
             channels = await self._lock(tx, {target for target in targets if target})
             keys = [(t, s.sender.user_id, s.client_id) for t, s in zip(targets, sends, strict=True) if t in channels]
             repeats = await queries.repeats(tx.connection, keys) if keys else {}
             self._memory.forget(channels)
-            outcomes = judge(channels, repeats, targets, sends, now())
+            judged = judge(channels, repeats, targets, sends, now())
+            outcomes = [refused.get(send, outcome) for send, outcome in zip(sends, judged, strict=True)]
             records = [o.record for o in outcomes if isinstance(o, Stored) and not o.repeated]
             events = [_event(record, channels[record.channel_id]) for record in records]
             await self._insert(tx, records, channels, events)
@@ -88,17 +89,16 @@ class Paths:
         self._memory.learn(channels)
         return Written(outcomes, events)
 
-    async def _resolve(
-        self, tx: Transaction, sends: Sequence[Send]
-    ) -> tuple[list[UUID | None], dict[ContextKey, UUID]]:
+    async def _resolve(self, tx: Transaction, sends: Sequence[Send]) -> tuple[list[UUID | None], Opened]:
         """Find each send's channel, making those of contexts that get their first message."""
         asked = {send.target for send in sends if isinstance(send.target, ContextKey)}
         unknown = {key for key in asked if self._memory.channel_of(key) is None}
         found = await queries.channels_of(tx.connection, unknown) if unknown else {}
         first = [send for send in sends if send.target in unknown and send.target not in found]
-        if first:
-            found |= await open_channels(tx, first, self._announcer)
-        return [_known(found, send.target) or self._memory.channel_of(send.target) for send in sends], found
+        opened = await open_channels(tx, first, self._announcer) if first else Opened({}, {})
+        found |= opened.channels
+        targets = [_known(found, send.target) or self._memory.channel_of(send.target) for send in sends]
+        return targets, Opened(found, opened.refused)
 
     async def _lock(self, tx: Transaction, ids: set[UUID]) -> dict[UUID, Channel]:
         channels = await queries.lock(tx.connection, ids)
