@@ -46,7 +46,9 @@ class BroadcastApp:
         await send({"type": "websocket.accept"})
         first = await receive()
         claims = await self._tokens.verify(msgspec.json.decode(first["text"], type=Auth).token)
-        connection = Connection(claims.sub, socket_for(scope, send), queue_limit=QUEUE_LIMIT_BYTES)
+        connection = Connection(
+            claims.sub, socket_for(scope, send), flusher=self._hub.flusher, queue_limit=QUEUE_LIMIT_BYTES
+        )
         self._hub.register(connection)
         self._hub.subscribe(connection, TOPIC)
         connection.send(READY)

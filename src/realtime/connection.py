@@ -6,6 +6,7 @@ from uuid import UUID
 
 from kernel.ids import new_id
 from kernel.telemetry.metrics import SOCKET_CLOSES
+from realtime.flusher import Flusher
 from realtime.frame import Frame
 from realtime.socket import Socket
 
@@ -23,6 +24,8 @@ class Connection:
     """
 
     __slots__ = (
+        "_flusher",
+        "_gathered",
         "_held",
         "_holds_all",
         "_limit",
@@ -35,7 +38,7 @@ class Connection:
         "user_id",
     )
 
-    def __init__(self, user_id: str, socket: Socket, *, queue_limit: int) -> None:
+    def __init__(self, user_id: str, socket: Socket, *, flusher: Flusher, queue_limit: int) -> None:
         self.id: UUID = new_id()
         self.user_id = user_id
         self.topics: set[str] = set()
@@ -43,21 +46,31 @@ class Connection:
         self.on_screen: UUID | None = None
         self.closed = False
         self._socket = socket
+        self._flusher = flusher
+        self._gathered: list[Frame] = []
         self._limit = queue_limit
         self._held: dict[str, list[tuple[int, Frame]]] | None = None
         self._holds_all = False
 
     def send(self, frame: Frame) -> None:
-        """Write a frame, or close a socket that lags too far behind to take it."""
-        if self._socket.buffered_bytes > self._limit:
-            self.close(TOO_SLOW, TOO_SLOW_REASON)
-        elif not self.closed:
-            self._socket.write(frame)
+        """Write a frame at the end of this turn of the event loop, joined with the others of the turn."""
+        if not self._gathered:
+            self._flusher.soon(self)
+        self._gathered.append(frame)
+
+    def flush(self) -> None:
+        """Write what was gathered, or close a socket that lags too far behind to take it."""
+        if self._gathered and not self.closed:
+            frames, self._gathered = self._gathered, []
+            if self._socket.buffered_bytes > self._limit:
+                self.close(TOO_SLOW, TOO_SLOW_REASON)
+            else:
+                self._socket.write(frames)
 
     def send_ephemeral(self, frame: Frame) -> None:
         """Write a frame that may be lost: it is when the peer lags by half of what it may."""
-        if self._socket.buffered_bytes <= self._limit // 2 and not self.closed:
-            self._socket.write(frame)
+        if self._socket.buffered_bytes <= self._limit // 2:
+            self.send(frame)
 
     def deliver(self, topic: str, seq: int, frame: Frame) -> None:
         """Write a durable frame of a topic, or hold it while what precedes it is being read."""
@@ -101,7 +114,8 @@ class Connection:
                 self.send(frame)
 
     async def drain(self) -> None:
-        """Wait for the peer to take what was written."""
+        """Write what was gathered, and wait for the peer to take it."""
+        self.flush()
         await self._socket.drain()
 
     def touch(self) -> None:
@@ -109,7 +123,9 @@ class Connection:
         self.active_at = time.monotonic()
 
     def close(self, code: int, reason: str) -> None:
-        """Close the socket, once."""
+        """Close the socket, once, after what it was sent before."""
+        if code != TOO_SLOW:
+            self.flush()
         if not self.closed:
             self.closed = True
             SOCKET_CLOSES.labels(code).inc()

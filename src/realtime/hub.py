@@ -1,7 +1,7 @@
 """The hub: which sockets of this process listen to which topics.
 
-Overview: topics are strings (`channel:{id}`, `user:{id}`). A frame is encoded once and written to every listener's
-transport in one loop, with no task and no await: what costs is the system call.
+Overview: topics are strings (`channel:{id}`, `user:{id}`). A frame is encoded once and handed to every listener in one
+loop, with no task and no await; at the end of the turn each socket gets its frames in one write (see `flusher`).
 
 Concurrency: single-threaded, on the event loop; nothing here awaits. A socket that closes while a frame is going
 round is only marked, and leaves when its session ends.
@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 from kernel.telemetry.metrics import FRAMES_SENT
 from realtime.connection import Connection
+from realtime.flusher import Flusher
 from realtime.frame import Frame
 
 
@@ -27,6 +28,7 @@ class Hub:
     def __init__(self) -> None:
         self._listeners: dict[str, set[Connection]] = {}
         self._connections: set[Connection] = set()
+        self.flusher = Flusher()
 
     def register(self, connection: Connection) -> None:
         """Let a new connection hear what concerns its person."""

@@ -30,8 +30,8 @@ class ParleyWebSocketProtocol(WebSocketsSansIOProtocol):
         """What the peer has yet to take."""
         return int(self.transport.get_write_buffer_size())
 
-    def write_frame(self, wire: bytes) -> None:
-        """Send a complete frame; nothing happens once the socket is closing."""
+    def write_frames(self, wire: bytes) -> None:
+        """Send complete frames; nothing happens once the socket is closing."""
         if not self.close_sent and not self.disconnected:
             self.transport.write(wire)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -17,8 +18,8 @@ class Socket(Protocol):
         """What has been written and not yet been taken by the peer."""
         ...
 
-    def write(self, frame: Frame) -> None:
-        """Send a frame, after all those before it."""
+    def write(self, frames: Sequence[Frame]) -> None:
+        """Send frames in order, after all those before them."""
         ...
 
     def close(self, code: int, reason: str) -> None:
@@ -53,9 +54,9 @@ class DirectSocket:
         """What uvicorn's transport holds."""
         return self._protocol.buffered_bytes
 
-    def write(self, frame: Frame) -> None:
-        """Send a frame."""
-        self._protocol.write_frame(frame.wire)
+    def write(self, frames: Sequence[Frame]) -> None:
+        """Send frames in one write."""
+        self._protocol.write_frames(b"".join([frame.wire for frame in frames]) if len(frames) > 1 else frames[0].wire)
 
     def close(self, code: int, reason: str) -> None:
         """Close soon."""
@@ -79,11 +80,11 @@ class AsgiSocket:
         self._task: asyncio.Task[None] | None = None
         self.buffered_bytes = 0
 
-    def write(self, frame: Frame) -> None:
-        """Queue a frame."""
+    def write(self, frames: Sequence[Frame]) -> None:
+        """Queue frames."""
         if self._close is None:
-            self._queue.append(frame)
-            self.buffered_bytes += len(frame.payload)
+            self._queue.extend(frames)
+            self.buffered_bytes += sum(len(frame.payload) for frame in frames)
             self._work()
 
     def close(self, code: int, reason: str) -> None:

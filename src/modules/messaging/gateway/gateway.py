@@ -89,7 +89,8 @@ class Gateway:
         self._open += 1
         try:
             principal = await self._admit(scope, receive)
-            connection = Connection(principal.id, socket, queue_limit=self._settings.max_socket_queue_bytes)
+            limit = self._settings.max_socket_queue_bytes
+            connection = Connection(principal.id, socket, flusher=self._hub.flusher, queue_limit=limit)
             await self._serve(connection, principal, receive)
         except RefusedError as refusal:
             socket.close(refusal.code, refusal.reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore"))
