@@ -54,17 +54,33 @@ class Span(msgspec.Struct, frozen=True):
     to_seq: int
 
 
-class SpanState(msgspec.Struct, frozen=True):
+class SpanState(Protocol):
     """What has become of a span by now."""
 
-    is_participant: bool
-    muted_until: datetime | None
-    unread_count: int
-    """Texts by others in the span, neither read nor deleted."""
-    sender_names: tuple[str, ...]
-    """Display names of their senders, each once, newest last."""
-    deleted_count: int = 0
-    """Texts by others in the span that were deleted before they were read."""
+    @property
+    def is_participant(self) -> bool:
+        """False once they left."""
+        ...
+
+    @property
+    def muted_until(self) -> datetime | None:
+        """Until when they want to hear nothing of the channel."""
+        ...
+
+    @property
+    def unread_count(self) -> int:
+        """Texts by others in the span, neither read nor deleted."""
+        ...
+
+    @property
+    def sender_names(self) -> tuple[str, ...]:
+        """Display names of their senders, each once, newest last."""
+        ...
+
+    @property
+    def deleted_count(self) -> int:
+        """Texts by others in the span that were deleted before they were read."""
+        ...
 
 
 class Conversations(Protocol):

@@ -11,11 +11,11 @@ from kernel.clock import now
 from kernel.database import Database
 from kernel.settings import Settings
 from modules.notifications.domain.outcomes import Outcome
-from modules.notifications.ports import Span, SpanState
+from modules.notifications.ports import Span
 from modules.notifications.transports import Outgoing, Transport
 from modules.notifications.transports.twilio import TwilioSms
 from tests.modules.notifications.conftest import House
-from tests.modules.notifications.world import EndlessUnread
+from tests.modules.notifications.world import EndlessUnread, SpanState
 from tests.support.twilio_server import ACCOUNT, SENDER, TOKEN
 
 STEPS = ("deciding", "deciding again", "before the call", "during the call", "after the call")

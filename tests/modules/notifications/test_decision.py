@@ -25,9 +25,8 @@ from modules.notifications.domain.preferences import (
     defaults,
 )
 from modules.notifications.domain.quiet_hours import Window
-from modules.notifications.ports import SpanState
 from realtime.attention import Attention
-from tests.modules.notifications.world import Person
+from tests.modules.notifications.world import Person, SpanState
 
 CHANNEL = uuid4()
 NOW = datetime(2026, 6, 3, 12, 0, tzinfo=UTC)  # 14:00 in Berlin

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from modules.messaging.events import MessageCreated
-from modules.notifications.ports import Span, SpanState
+from modules.notifications.ports import Span
 from realtime.attention import Attention
 
 
@@ -26,6 +26,16 @@ class Text(msgspec.Struct):
     seq: int
     sender: str
     deleted: bool = False
+
+
+class SpanState(msgspec.Struct, frozen=True):
+    """What has become of a span."""
+
+    is_participant: bool
+    muted_until: datetime | None
+    unread_count: int
+    sender_names: tuple[str, ...]
+    deleted_count: int = 0
 
 
 class World:
