@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 import msgspec
 
@@ -40,10 +41,11 @@ class Pen:
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
 
-    def submit(self, booking: str, user: str, client_id: str, content: str = "hello") -> asyncio.Future[Outcome]:
-        """Queue a message into a booking's channel."""
+    def submit(self, to: str | UUID, user: str, client_id: str, content: str = "hello") -> asyncio.Future[Outcome]:
+        """Queue a message into the channel of a booking, or with this id."""
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self.writer.submit(Send(ContextKey("booking", booking), Person(user), client_id, content, outcome.set_result))
+        target = ContextKey("booking", to) if isinstance(to, str) else to
+        self.writer.submit(Send(target, Person(user), client_id, content, outcome.set_result))
         return outcome
 
     async def stored(self, booking: str, user: str, client_id: str, content: str = "hello") -> Stored:

@@ -63,6 +63,24 @@ async def test_thirty_first_messages_make_one_channel(dsn: str, database: Databa
     assert await database.pool.fetchval("SELECT count(*) FROM chat_channels") == 1
 
 
+async def test_what_somebody_sends_in_a_row_keeps_its_order_while_the_channel_is_made(
+    dsn: str, database: Database
+) -> None:
+    """More than a batch waits when the channel becomes known: what comes later must not overtake it."""
+    for booking in (f"b{n}" for n in range(8)):
+        await make_context(database, booking, PEOPLE)
+        async with pen(database) as p:
+            sent = [p.submit(booking, "u1", f"{n:04}") for n in range(600)]
+            first = await sent[0]
+            assert isinstance(first, Stored)
+            for n in range(600, 700):  # by either name of the channel
+                target = first.record.channel_id if n % 2 else booking
+                sent.append(p.submit(target, "u1", f"{n:04}"))
+            await asyncio.gather(*sent)
+        log = await read(dsn, booking)
+        assert [record.client_id for record in log.records] == [f"{n:04}" for n in range(700)]
+
+
 async def test_one_client_id_is_one_record_however_it_is_repeated(dsn: str, database: Database) -> None:
     await make_context(database, "b1", PEOPLE)
     async with two_pens(dsn, database) as pens:

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -13,7 +14,7 @@ from bus import Bus
 from kernel.errors import ParleyError, UnavailableError
 from kernel.telemetry.metrics import MESSAGES, WRITER_BATCH, WRITER_COMMIT
 from modules.messaging.writer.paths import Paths, Written
-from modules.messaging.writer.send import Announcer, Outcome, Send, Stored
+from modules.messaging.writer.send import Announcer, ContextKey, Outcome, Send, Stored
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +30,7 @@ class Lane:
         self._bus = bus
         self._announcer = announcer
         self._waiting: deque[Send] = deque()
+        self._targets: Counter[UUID | ContextKey] = Counter()
         self._wake = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -37,9 +39,14 @@ class Lane:
         """How many sends wait."""
         return len(self._waiting)
 
+    def __contains__(self, target: UUID | ContextKey) -> bool:
+        """Whether sends to this target, named so, wait or are being written."""
+        return target in self._targets
+
     def submit(self, send: Send) -> None:
         """Queue a send."""
         self._waiting.append(send)
+        self._targets[send.target] += 1
         self._wake.set()
 
     def start(self) -> None:
@@ -64,7 +71,15 @@ class Lane:
                     return
                 self._wake.clear()
                 continue
-            await self._write([self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))])
+            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            await self._write(batch)
+            self._forget(batch)
+
+    def _forget(self, batch: Sequence[Send]) -> None:
+        for target, count in Counter(send.target for send in batch).items():
+            self._targets[target] -= count
+            if not self._targets[target]:
+                del self._targets[target]
 
     async def _write(self, sends: list[Send]) -> None:
         started = time.perf_counter()

@@ -11,6 +11,7 @@ context is new) and between processes, the channels' rows, locked in the order o
 
 Guarantees:
 - Nothing is settled as stored before its commit.
+- What is submitted to a channel one after the other is stored in that order, unless it is refused.
 - In a channel seqs are 1..N without gap: a batch is committed only on top of the heads that it was decided on, which
   hold under the row locks, in the statement or transaction that inserts (see `paths`).
 - The same (channel, sender, client_id) is stored once; another body under it is refused.
@@ -20,6 +21,7 @@ Guarantees:
 """
 
 import asyncio
+from uuid import UUID
 
 from bus import Bus
 from kernel.database import Database
@@ -27,7 +29,7 @@ from kernel.errors import UnavailableError
 from modules.messaging.writer.channel import Memory
 from modules.messaging.writer.lane import Lane
 from modules.messaging.writer.paths import Paths
-from modules.messaging.writer.send import Announcer, Send
+from modules.messaging.writer.send import Announcer, ContextKey, Send
 
 LANES = 2
 MAX_WAITING = 10_000
@@ -50,8 +52,13 @@ class Writer:
         """
         if self._stopping or sum(map(len, self._lanes)) >= MAX_WAITING:
             raise UnavailableError("Too many messages are waiting to be written")
-        place = hash(self._memory.channel_of(send.target) or send.target)
-        self._lanes[place % LANES].submit(send)
+        self._lane_for(send.target).submit(send)
+
+    def _lane_for(self, target: UUID | ContextKey) -> Lane:
+        """Return a channel's lane: where sends to it wait already, by whichever name, so that none overtakes them."""
+        names = self._memory.names_of(target)
+        busy = (lane for lane in self._lanes if any(name in lane for name in names))
+        return next(busy, self._lanes[hash(names[0]) % LANES])
 
     def start(self) -> None:
         """Begin to write."""
