@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from statistics import median
 from time import perf_counter
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from benchmarks import pgbench, shape
 from benchmarks.load.stats import milliseconds, percentile
@@ -62,7 +62,7 @@ class Sender:
     def __init__(self, person: Person, writer: Writer, channels: Sequence[UUID], run: str) -> None:
         self.latencies: list[float] = []
         self.submitted = 0
-        self.refused = 0
+        self.refusals: list[Outcome] = []
         self.going = True
         self.idle = asyncio.Event()
         self._person = person
@@ -80,7 +80,8 @@ class Sender:
 
     def _settle(self, outcome: Outcome) -> None:
         self.latencies.append(perf_counter() - self._started)
-        self.refused += not isinstance(outcome, Stored) or outcome.repeated
+        if not isinstance(outcome, Stored) or outcome.repeated:
+            self.refusals.append(outcome)
         if self.going:
             self.submit()
         else:
@@ -139,10 +140,11 @@ async def _write(database: Database, channels: int, senders: int, seconds: float
     before = await _heads(database)
     writer.start()
     ids = [shape.channel_id(number) for number in range(1, channels + 1)]
+    run = uuid4().hex[:8]
     everybody = []
     for number in range(senders):
         user = shape.writer_id(1 + number % shape.MEMBERS)
-        everybody.append(Sender(Person(user, user, user), writer, ids, f"{id(writer)}-{number}"))
+        everybody.append(Sender(Person(user, user, user), writer, ids, f"{run}-{number}"))
     for sender in everybody:
         sender.submit()
     await asyncio.sleep(WARM_UP_S)
@@ -156,8 +158,9 @@ async def _write(database: Database, channels: int, senders: int, seconds: float
         sender.going = False
     await asyncio.wait_for(asyncio.gather(*(sender.idle.wait() for sender in everybody)), 30)
     await writer.stop()
-    if any(sender.refused for sender in everybody):
-        raise RuntimeError("messages were refused")
+    refusals = [refusal for sender in everybody for refusal in sender.refusals]
+    if refusals:
+        raise RuntimeError(f"{len(refusals)} messages were refused, the first with {refusals[0]!r}")
     await _check(database, before, sum(sender.submitted for sender in everybody))
     return Result(len(latencies) / elapsed, percentile(latencies, 50), percentile(latencies, 99))
 
