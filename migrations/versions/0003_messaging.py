@@ -73,6 +73,7 @@ def upgrade() -> None:
             target_id uuid,
             content text,
             salt bytea,
+            commitment bytea,
             details jsonb,
             created_at timestamptz NOT NULL,
             hash bytea NOT NULL,

@@ -101,6 +101,7 @@ def _record(row: Row) -> Record:
         "channel_id": UUID(row["channel_id"]),
         "id": UUID(row["id"]),
         "salt": None if row["salt"] is None else bytes.fromhex(row["salt"]),
+        "commitment": None if row["commitment"] is None else bytes.fromhex(row["commitment"]),
         "hash": bytes.fromhex(row["hash"]),
         "created_at": datetime.fromisoformat(row["created_at"]),
     }
@@ -108,7 +109,7 @@ def _record(row: Row) -> Record:
 
 
 def _other(name: str, value: Any) -> Any:
-    if name == "salt":
+    if name in {"salt", "commitment"}:
         return "00" * 16
     if isinstance(value, int):
         return value + 1

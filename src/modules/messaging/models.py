@@ -92,6 +92,7 @@ class Message(Base):
     target_id: Mapped[UUID | None] = mapped_column()
     content: Mapped[str | None] = mapped_column(Text)
     salt: Mapped[bytes | None] = mapped_column(LargeBinary)
+    commitment: Mapped[bytes | None] = mapped_column(LargeBinary)
     details: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
     created_at: Mapped[datetime] = mapped_column(Moment)
     hash: Mapped[bytes] = mapped_column(LargeBinary)

@@ -25,9 +25,10 @@ FROM unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::timestamptz[], $5::timest
 INSERT_RECORDS = f"""
 INSERT INTO chat_messages ({COLUMNS})
 SELECT channel_id, seq, id, kind, sender_id, sender_username, sender_display_name, client_id, target_id, content,
-    salt, details::jsonb, created_at, hash
+    salt, commitment, details::jsonb, created_at, hash
 FROM unnest($7::uuid[], $8::bigint[], $9::uuid[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
-    $15::uuid[], $16::text[], $17::bytea[], $18::text[], $19::timestamptz[], $20::bytea[]) AS record ({COLUMNS})
+    $15::uuid[], $16::text[], $17::bytea[], $18::bytea[], $19::text[], $20::timestamptz[], $21::bytea[])
+    AS record ({COLUMNS})
 """
 
 INSERT = f"WITH appended AS ({INSERT_RECORDS}) {MOVE_HEADS} WHERE c.id = h.id"
@@ -36,8 +37,8 @@ INSERT_EXPECTING = f"""
 WITH locked AS MATERIALIZED (
     SELECT id, head_hash FROM chat_channels WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
 ), expected AS MATERIALIZED (
-    SELECT chat_expect_heads(count(*), cardinality($1)) AS met FROM locked WHERE head_hash = ANY($21::bytea[])
-), appended AS ({INSERT_RECORDS} CROSS JOIN expected), staged AS ({outbox.stage_sql(22)})
+    SELECT chat_expect_heads(count(*), cardinality($1)) AS met FROM locked WHERE head_hash = ANY($22::bytea[])
+), appended AS ({INSERT_RECORDS} CROSS JOIN expected), staged AS ({outbox.stage_sql(23)})
 {MOVE_HEADS} CROSS JOIN expected WHERE c.id = h.id
 """
 
@@ -52,10 +53,11 @@ def extend(head: Head, draft: Draft, now: datetime) -> Record:
     seq = head.last_seq + 1
     hidden = draft.content is not None or draft.sender_id is not None
     salt = os.urandom(SALT_BYTES) if hidden else None
+    committed = commitment(_payload(draft), salt) if salt else None
     hashed = HashedRecord(
         channel_id=head.channel_id,
         client_id=draft.client_id,
-        commitment=commitment(_payload(draft), salt) if salt else None,
+        commitment=committed.hex() if committed else None,
         created_at=rfc3339(at),
         details=draft.details,
         id=new_id(),
@@ -83,6 +85,7 @@ def extend(head: Head, draft: Draft, now: datetime) -> Record:
         draft.target_id,
         draft.content,
         salt,
+        committed,
         draft.details,
         at,
         head.head_hash,
@@ -134,6 +137,7 @@ def _record_columns(records: Sequence[Record]) -> tuple[list[Any], ...]:
         [r.target_id for r in records],
         [r.content for r in records],
         [r.salt for r in records],
+        [r.commitment for r in records],
         [_json(r.details) for r in records],
         [r.created_at for r in records],
         [r.hash for r in records],

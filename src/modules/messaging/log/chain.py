@@ -1,8 +1,8 @@
 """The hash chain: why nobody can change, drop or reorder a record without it showing.
 
 `hash = SHA-256(previous hash ‖ canonical record)`; before the first record stands the hash of the channel's genesis,
-which names its founding members. A record doesn't carry its text and its sender's names but a commitment to them,
-`SHA-256(salt ‖ canonical payload)`: when text and salt are erased the chain still verifies.
+which names its founding members. A hash doesn't cover text and sender's names but a commitment to them,
+`SHA-256(salt ‖ canonical payload)`, stored beside them: when text and salt are erased the chain still verifies.
 
 Canonical means JSON in UTF-8 with the keys in alphabetical order and no white space, as in RFC 8785 (the values are
 strings, whole numbers and null only). The fields below are in that order, and every verifier depends on it.
@@ -54,9 +54,9 @@ class Genesis(msgspec.Struct, frozen=True):
     participants: dict[str, str]
 
 
-def commitment(payload: CommittedPayload, salt: bytes) -> str:
-    """Return the commitment to a payload, in hexadecimal."""
-    return hashlib.sha256(salt + _encode(payload)).hexdigest()
+def commitment(payload: CommittedPayload, salt: bytes) -> bytes:
+    """Return the commitment to a payload; records are hashed with it in hexadecimal."""
+    return hashlib.sha256(salt + _encode(payload)).digest()
 
 
 def next_hash(previous: bytes, record: HashedRecord) -> bytes:

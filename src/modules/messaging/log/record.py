@@ -36,6 +36,7 @@ class Record(msgspec.Struct, frozen=True):
     target_id: UUID | None
     content: str | None
     salt: bytes | None
+    commitment: bytes | None
     details: dict[str, Any] | None
     created_at: datetime
     hash: bytes

@@ -10,23 +10,28 @@ NOTHING = CommittedPayload(None, None, None)
 
 
 def first_bad_seq(genesis: str, records: Iterable[Record]) -> int | None:
-    """Return the first seq whose place or hash isn't what the records before it demand; None when all is well."""
+    """Return the first seq whose place, hash or content isn't what it has to be; None when all is well."""
     previous, expected = genesis_hash(genesis), 1
     for record in records:
-        if record.seq != expected or record.hash != next_hash(previous, hashed(record)):
+        in_place = record.seq == expected and record.hash == next_hash(previous, hashed(record))
+        if not in_place or not opens(record):
             return expected
         previous, expected = record.hash, expected + 1
     return None
 
 
-def hashed(record: Record) -> HashedRecord:
-    """Return the part of a stored record that its hash covers. What stands there without a salt was put there later."""
+def opens(record: Record) -> bool:
+    """Whether what a record says is what it was committed to; without a salt it has to say nothing."""
     payload = CommittedPayload(record.content, record.sender_display_name, record.sender_username)
-    hides = record.salt is not None or payload != NOTHING
+    return payload == NOTHING if record.salt is None else record.commitment == commitment(payload, record.salt)
+
+
+def hashed(record: Record) -> HashedRecord:
+    """Return the part of a stored record that its hash covers."""
     return HashedRecord(
         channel_id=record.channel_id,
         client_id=record.client_id,
-        commitment=commitment(payload, record.salt or b"") if hides else None,
+        commitment=None if record.commitment is None else record.commitment.hex(),
         created_at=rfc3339(record.created_at),
         details=record.details,
         id=record.id,
