@@ -23,8 +23,19 @@ class Databases:
     @contextmanager
     def fresh(self) -> Iterator[str]:
         """Give the DSN of an empty, migrated database."""
+        with self._made_from(TEMPLATE) as dsn:
+            yield dsn
+
+    @contextmanager
+    def blank(self) -> Iterator[str]:
+        """Give the DSN of a database without any tables."""
+        with self._made_from("template0") as dsn:
+            yield dsn
+
+    @contextmanager
+    def _made_from(self, template: str) -> Iterator[str]:
         name = f"test_{uuid4().hex}"
-        self._run(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        self._run(f"CREATE DATABASE {name} TEMPLATE {template}")
         try:
             yield with_database(self._dsn, name)
         finally:

@@ -1,0 +1,245 @@
+"""Migrations: reversible, all or nothing, one at a time, and what the models say."""
+
+import importlib
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection
+from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from kernel import migrate
+from kernel.database import Connection as DatabaseConnection
+from kernel.database import sqlalchemy_url
+from kernel.orm import metadata
+from tests.support.databases import Databases, execute
+from tests.support.servers import PARLEY, ROOT, environment
+
+REVISIONS = ["0001_bus", "0002_identity", "0003_messaging", "0004_notifications"]
+
+CATALOGUE = """
+SELECT 'table ' || relname, coalesce(array_to_string(reloptions, ','), '') FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'S')
+UNION ALL
+SELECT format('column %s.%s', attrelid::regclass, attname),
+    concat_ws(' ', format_type(atttypid, atttypmod), CASE WHEN attnotnull THEN 'NOT NULL' END,
+        attgenerated, pg_get_expr(adbin, adrelid))
+FROM pg_attribute JOIN pg_class c ON c.oid = attrelid LEFT JOIN pg_attrdef d ON (adrelid, adnum) = (attrelid, attnum)
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v') AND attnum > 0 AND NOT attisdropped
+UNION ALL
+SELECT format('constraint %s.%s', conrelid::regclass, conname), pg_get_constraintdef(oid) FROM pg_constraint
+WHERE connamespace = 'public'::regnamespace
+UNION ALL
+SELECT 'index ' || indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
+UNION ALL
+SELECT 'function ' || oid::regprocedure, pg_get_functiondef(oid) FROM pg_proc
+WHERE pronamespace = 'public'::regnamespace AND prokind = 'f'
+UNION ALL
+SELECT format('trigger %s.%s', tgrelid::regclass, tgname), pg_get_triggerdef(oid) || tgenabled::text FROM pg_trigger
+WHERE NOT tgisinternal
+UNION ALL
+SELECT 'type ' || typname, typtype::text FROM pg_type WHERE typnamespace = 'public'::regnamespace
+UNION ALL
+SELECT 'schema ' || nspname, '' FROM pg_namespace WHERE nspname !~ '^pg_(temp|toast)'
+UNION ALL
+SELECT 'extension ' || extname, extversion FROM pg_extension
+"""
+
+Catalogue = dict[str, str]
+
+
+@pytest.fixture
+def blank(postgres: Databases) -> Iterator[str]:
+    """The DSN of a database without tables."""
+    with postgres.blank() as dsn:
+        yield dsn
+
+
+async def catalogue(dsn: str) -> Catalogue:
+    """Return all that a database is made of, but for Alembic's own table."""
+    async with connected(dsn) as connection:
+        rows = await connection.fetch(CATALOGUE)
+    return {name: definition for name, definition in rows if "alembic_version" not in name}
+
+
+@asynccontextmanager
+async def connected(dsn: str) -> AsyncIterator[DatabaseConnection]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def revision(dsn: str) -> str | None:
+    """Return the revision that a database is at."""
+    async with connected(dsn) as connection:
+        found: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
+        return found
+
+
+async def test_every_step_can_be_undone_to_the_last_trace_and_done_again(blank: str) -> None:
+    states = [await catalogue(blank)]
+    for name in REVISIONS:
+        await migrate._migrate(blank, name)
+        states.append(await catalogue(blank))
+        assert await revision(blank) == name
+    assert all(len(later) > len(earlier) for earlier, later in pairwise(states))
+
+    for name, expected in zip([*REVISIONS[-2::-1], "base"], states[-2::-1], strict=True):
+        await migrate.downgrade(blank, name)
+        assert await catalogue(blank) == expected, name
+
+    await migrate.upgrade(blank)
+    assert await catalogue(blank) == states[-1]
+    assert await revision(blank) == REVISIONS[-1]
+
+
+async def test_a_forgotten_remainder_is_found(blank: str) -> None:
+    """The broken variant: a type stays behind."""
+    before = await catalogue(blank)
+    await execute(blank, "CREATE TYPE forgotten AS ENUM ('x')")
+    assert (await catalogue(blank)).keys() - before.keys() == {"type forgotten", "type _forgotten"}
+
+
+async def differences(dsn: str) -> list[Any]:
+    """Return what Alembic would change to make the schema what the models say."""
+    for file in sorted((ROOT / "src").rglob("models.py")):
+        importlib.import_module(".".join(file.relative_to(ROOT / "src").with_suffix("").parts))
+
+    def compare(connection: Connection) -> list[Any]:
+        options = {"compare_type": True, "compare_server_default": True}
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
+
+    engine = create_async_engine(sqlalchemy_url(dsn))
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(compare)
+    finally:
+        await engine.dispose()
+
+
+async def test_the_models_say_what_the_migrations_make(dsn: str) -> None:
+    assert await differences(dsn) == []
+    assert len(metadata.tables) > 10
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE chat_messages ADD COLUMN more text",
+        "ALTER TABLE chat_messages DROP COLUMN target_id",
+        "ALTER TABLE chat_participants ALTER COLUMN last_read_seq TYPE integer",
+        "ALTER TABLE chat_participants ALTER COLUMN last_read_seq SET DEFAULT 1",
+        "ALTER TABLE chat_contexts ALTER COLUMN title SET NOT NULL",
+        "ALTER TABLE chat_messages DROP CONSTRAINT uq_chat_messages_id",
+        "DROP INDEX ix_bus_outbox_waiting",
+        "CREATE TABLE more (id uuid PRIMARY KEY)",
+    ],
+)
+async def test_a_difference_is_found(dsn: str, change: str) -> None:
+    """Broken variants: the schema isn't what the models say."""
+    await execute(dsn, change)
+    assert await differences(dsn)
+
+
+async def test_what_is_stored_outlives_migrations(blank: str) -> None:
+    await migrate._migrate(blank, "0003_messaging")
+    await execute(
+        blank,
+        """
+        INSERT INTO identity_users (user_id, username, display_name) VALUES ('ana', 'ana', 'Ana');
+        INSERT INTO chat_contexts (context_type, context_id) VALUES ('booking', 'b1');
+        INSERT INTO chat_messages (channel_id, seq, id, kind, content, created_at, hash)
+        VALUES (gen_random_uuid(), 1, gen_random_uuid(), 'text', 'kept', now(), '\\x00');
+        """,
+    )
+    before = await rows(blank)
+    await migrate.upgrade(blank)
+    assert await rows(blank) == before
+    await migrate.downgrade(blank, "0003_messaging")
+    assert await rows(blank) == before
+
+
+async def rows(dsn: str) -> list[Any]:
+    """Return what the tables of the first three migrations hold."""
+    async with connected(dsn) as connection:
+        tables = ("identity_users", "chat_contexts", "chat_messages")
+        return [list(await connection.fetch(f"SELECT * FROM {table}")) for table in tables]
+
+
+async def test_a_failing_migration_leaves_everything_as_it_was(
+    blank: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await migrate._migrate(blank, "0002_identity")
+    before = await catalogue(blank)
+    scripts = tmp_path / "migrations"
+    shutil.copytree(ROOT / "migrations", scripts)
+    (scripts / "versions" / "0005_fails.py").write_text(
+        "from alembic import op\n"
+        "revision = '0005_fails'\n"
+        f"down_revision = {REVISIONS[-1]!r}\n"
+        "def upgrade():\n"
+        "    op.execute('CREATE TABLE half (id integer)')\n"
+        "    op.execute('SELECT nonsense')\n"
+    )
+    monkeypatch.setattr(migrate, "_scripts", lambda: scripts)
+    with pytest.raises(ProgrammingError):
+        await migrate.upgrade(blank)
+    assert await catalogue(blank) == before
+    assert await revision(blank) == "0002_identity"
+
+    (scripts / "versions" / "0005_fails.py").unlink()
+    await migrate.upgrade(blank)
+    assert await revision(blank) == REVISIONS[-1]
+
+
+def test_processes_that_start_at_once_migrate_once(blank: str, tmp_path: Path) -> None:
+    command = [PARLEY, "migrate"]
+    settings = environment(blank, tmp_path)
+    starts = [
+        subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(4)
+    ]
+    outcomes = [(start.communicate(timeout=60)[0].decode(), start.returncode) for start in starts]
+    assert [code for _, code in outcomes] == [0] * 4, outcomes
+    assert all("newest schema" in said for said, _ in outcomes)
+
+
+async def test_the_server_knows_whether_migrations_are_pending(blank: str) -> None:
+    async def at_head() -> bool:
+        engine = create_async_engine(sqlalchemy_url(blank))
+        try:
+            async with engine.connect() as connection:
+                return await migrate.at_head(connection)
+        finally:
+            await engine.dispose()
+
+    assert not await at_head()
+    await migrate._migrate(blank, REVISIONS[-2])
+    assert not await at_head()
+    await migrate.upgrade(blank)
+    assert await at_head()
+
+
+async def test_the_run_time_role_may_not_change_the_log(dsn: str) -> None:
+    async with connected(dsn) as connection:
+        await connection.execute("SET ROLE parley_runtime")
+        for statement in (
+            "UPDATE chat_messages SET content = ''",
+            "DELETE FROM chat_messages",
+            "TRUNCATE chat_messages",
+            "ALTER TABLE chat_messages DISABLE TRIGGER ALL",
+            "DROP TABLE chat_messages",
+            "CREATE TABLE mine (id integer)",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(statement)
