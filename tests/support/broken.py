@@ -26,6 +26,7 @@ from realtime.hub import Hub
 Patch = Callable[[Any, str, Any], None]
 
 BEFORE_COMMIT_S = 0.3
+A_MOMENT_S = 0.03
 
 
 def no_row_lock(patch: Patch) -> None:
@@ -89,7 +90,7 @@ def late_join(patch: Patch) -> None:
         async with self._database.connection() as c:
             heads = await store.heads(c, connection.user_id, CHANNELS_IN_READY)
         epoch = await self._epoch.get()
-        await asyncio.sleep(0)
+        await asyncio.sleep(A_MOMENT_S)
         self._subscribe_to(connection, [head["channel_id"] for head in heads])
         connection.send(server_frames.frame(self._ready(connection, heads, epoch)))
 
