@@ -19,6 +19,11 @@ class Principal(msgspec.Struct, frozen=True):
     expires_at: float | None = None
     """Unix time at which the credential ends; None for API keys."""
 
+    @property
+    def takes_part(self) -> bool:
+        """Whether it is a person who may act: auditors read audits only."""
+        return self.kind == "user" and self.role != "auditor"
+
     def may(self, scope: str) -> bool:
         """Whether an API key carries `scope` (or all of them)."""
         return self.kind == "key" and ("*" in self.scopes or scope in self.scopes)

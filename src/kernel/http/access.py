@@ -70,4 +70,4 @@ def _is(principal: Principal, kind: str) -> bool:
         return principal.may(kind.removeprefix("key:"))
     if principal.kind != "user":
         return False
-    return kind in {USER, principal.role}
+    return principal.takes_part if kind == USER else principal.role == kind

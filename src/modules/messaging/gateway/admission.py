@@ -56,8 +56,8 @@ class Admission:
             raise RefusedError(closing.OVERLOADED, error.detail) from None
         except ParleyError as error:
             raise RefusedError(closing.NOT_AUTHENTICATED, error.title) from None
-        if principal.kind != "user":
-            raise RefusedError(closing.NOT_AUTHENTICATED, "sockets are for people, not for API keys")
+        if not principal.takes_part:
+            raise RefusedError(closing.NOT_AUTHENTICATED, "sockets are for people who take part")
         return principal
 
     def _check_origin(self, scope: Any) -> None:

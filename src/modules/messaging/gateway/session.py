@@ -116,7 +116,7 @@ class Session:
         except UnauthenticatedError as error:
             self._connection.close(EXPIRED, error.detail)
             return
-        if principal.kind != "user" or principal.id != self._connection.user_id:
+        if not principal.takes_part or principal.id != self._connection.user_id:
             self._connection.close(EXPIRED, "a refresh must be for the same user")
             return
         self._expire_at(principal)
