@@ -14,6 +14,7 @@ from typing import Any
 from msgspec.structs import replace
 
 import cli
+from kernel.errors import ForbiddenError
 from modules.messaging import store
 from modules.messaging.gateway import broadcast, resumption, server_frames
 from modules.messaging.gateway.gateway import CHANNELS_IN_READY, Gateway
@@ -106,6 +107,26 @@ def altered_frames(patch: Patch) -> None:
     """What is announced isn't what is stored."""
     created = server_frames.created
     patch(broadcast, "created", lambda message: created(replace(message, content=message.content.upper())))
+
+
+def tells_foreign_from_unknown(patch: Patch) -> None:
+    """Whoever asks for a channel of others learns that there is one."""
+    last_seq_for, resumable = store.last_seq_for, store.resumable
+
+    async def refuse(connection: Any, channel_id: Any, user_id: str) -> int | None:
+        seq = await last_seq_for(connection, channel_id, user_id)
+        exists = await connection.fetchval("SELECT true FROM chat_channels WHERE id = $1", channel_id)
+        if seq is None and exists:
+            raise ForbiddenError("Not your channel")
+        return seq
+
+    async def all_of_them(connection: Any, user_id: str, channels: Any) -> dict[Any, int]:
+        mine = await resumable(connection, user_id, channels)
+        rows = await connection.fetch("SELECT id FROM chat_channels WHERE id = ANY($1::uuid[])", list(channels))
+        return {row["id"]: 0 for row in rows} | mine
+
+    patch(store, "last_seq_for", refuse)
+    patch(store, "resumable", all_of_them)
 
 
 def dies_before_commit(patch: Patch) -> None:
