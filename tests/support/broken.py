@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import structlog
 from msgspec.structs import replace
 
 import cli
@@ -19,6 +20,7 @@ from modules.messaging import store
 from modules.messaging.gateway import broadcast, resumption, server_frames
 from modules.messaging.gateway.gateway import CHANNELS_IN_READY, Gateway
 from modules.messaging.gateway.resumption import Resumption
+from modules.messaging.gateway.session import Session
 from modules.messaging.log import append
 from modules.messaging.writer import queries
 from realtime.connection import Connection
@@ -127,6 +129,17 @@ def tells_foreign_from_unknown(patch: Patch) -> None:
 
     patch(store, "last_seq_for", refuse)
     patch(store, "resumable", all_of_them)
+
+
+def talkative_log(patch: Patch) -> None:
+    """Somebody left a line in that they debugged with."""
+    receive = Session.receive
+
+    async def told(self: Session, text: str | None) -> None:
+        structlog.get_logger("debugging").debug("frame", text=text)
+        await receive(self, text)
+
+    patch(Session, "receive", told)
 
 
 def dies_before_commit(patch: Patch) -> None:
