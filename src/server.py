@@ -21,6 +21,11 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self.parley = parley
 
+    async def _serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Bring the parts up first and take them down last: why that failed is for the caller, not for a log."""
+        async with self.parley.running():
+            await super()._serve(sockets)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve; what was built at start lives for ever, so the garbage collector need not look at it again."""
         await super().startup(sockets)
@@ -47,6 +52,7 @@ def build(settings: Settings, *, host: str, port: int) -> Server:
         ws_per_message_deflate=False,
         ws_ping_interval=settings.ws_heartbeat_s,
         ws_ping_timeout=settings.ws_heartbeat_s,
+        lifespan="off",  # it is `_serve` that runs the parts
         access_log=False,
         log_config=None,
         server_header=False,
