@@ -23,7 +23,7 @@ STOP_WITHIN_S = 5
 
 
 class Lane:
-    """See `writer` for what it promises."""
+    """See `writer` for what it promises. `turn` is held while a batch is written and announced."""
 
     def __init__(self, paths: Paths, bus: Bus, announcer: Announcer) -> None:
         self._paths = paths
@@ -32,6 +32,7 @@ class Lane:
         self._waiting: deque[Send] = deque()
         self._targets: Counter[UUID | ContextKey] = Counter()
         self._wake = asyncio.Event()
+        self.turn = asyncio.Lock()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
@@ -71,9 +72,10 @@ class Lane:
                     return
                 self._wake.clear()
                 continue
-            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-            await self._write(batch)
-            self._forget(batch)
+            async with self.turn:
+                batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+                await self._write(batch)
+                self._forget(batch)
 
     def _forget(self, batch: Sequence[Send]) -> None:
         for target, count in Counter(send.target for send in batch).items():

@@ -21,6 +21,8 @@ Guarantees:
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 from bus import Bus
@@ -59,6 +61,15 @@ class Writer:
         names = self._memory.names_of(target)
         busy = (lane for lane in self._lanes if any(name in lane for name in names))
         return next(busy, self._lanes[hash(names[0]) % LANES])
+
+    @asynccontextmanager
+    async def turn(self, channel_id: UUID) -> AsyncIterator[None]:
+        """Have a channel to oneself in this process, for other records than messages.
+
+        Between a commit and its announcement nobody else here commits to it, so announcements keep to the log's order.
+        """
+        async with self._lane_for(channel_id).turn:
+            yield
 
     def start(self) -> None:
         """Begin to write."""
