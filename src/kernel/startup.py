@@ -19,16 +19,16 @@ async def opened(settings: Settings, database: Database) -> AsyncIterator[None]:
     """Open `database`: start the embedded one where no other is configured, migrate, check that commits are durable.
 
     Raises:
-        SettingsError: production on a database that may forget what it has confirmed.
+        SettingsError: no way in, or production on a database that may forget what it has confirmed.
     """
     async with AsyncExitStack() as stack:
         dsn = settings.database_url or await _embedded(settings, stack)
+        await _check_durability(dsn, production=settings.production)
         role = await migrate.upgrade(dsn)
         if settings.redis_url:
             log.warning("redis_unused", detail="this version runs as one process and doesn't need REDIS_URL yet")
         if role is None:
             log.warning("no_runtime_role", detail="the database user may not create it; the log's triggers stand alone")
-        await _check_durability(dsn, production=settings.production)
         await database.open(dsn, size=settings.database_pool_size, role=role)
         stack.push_async_callback(database.close)
         yield
@@ -42,7 +42,10 @@ async def _embedded(settings: Settings, stack: AsyncExitStack) -> str:
 
 
 async def _check_durability(dsn: str, *, production: bool) -> None:
-    connection = await asyncpg.connect(plain_dsn(dsn))
+    try:
+        connection = await asyncpg.connect(plain_dsn(dsn))
+    except (OSError, asyncpg.PostgresError) as error:
+        raise SettingsError([f"PostgreSQL doesn't let us in: {error}"]) from None
     try:
         rows = await connection.fetch(
             "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes')"

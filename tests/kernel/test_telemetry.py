@@ -207,6 +207,15 @@ async def test_production_refuses_a_database_that_commits_without_waiting(dsn: s
         assert '"not_durable"' in server.log.read_text()
 
 
+def test_a_database_that_lets_nobody_in_is_told_in_a_sentence(dsn: str, tmp_path: Path) -> None:
+    for url in ("postgresql://ana:hunter2@127.0.0.1:1/parley", dsn.replace("/test_", "/no_test_")):
+        refused = refusal(url, tmp_path)
+        assert refused.returncode == 2
+        assert refused.stderr.startswith("parley: PostgreSQL doesn't let us in: ")
+        assert len(refused.stderr.splitlines()) == 1
+        assert "hunter2" not in refused.stderr
+
+
 @contextmanager
 def cluster_without(setting: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Run a cluster that was told to forget on a power cut."""
