@@ -35,13 +35,14 @@ class Databases:
     @contextmanager
     def _made_from(self, template: str) -> Iterator[str]:
         name = f"test_{uuid4().hex}"
-        self._run(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
         try:
             yield with_database(self._dsn, name)
         finally:
-            self._run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            self.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
-    def _run(self, statement: str) -> None:
+    def run(self, statement: str) -> None:
+        """Execute a statement outside these databases, as the superuser."""
         asyncio.run(execute(self._dsn, statement))
 
 

@@ -1,7 +1,6 @@
 """Membership: changes are records of the log and take effect on open sockets in the step that announces them."""
 
 import asyncio
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
