@@ -93,10 +93,19 @@ def test_libraries_that_print_addresses_are_heard_from_warnings_on(log: io.Strin
 def test_every_request_is_one_line_with_its_id_and_route(host: Host) -> None:
     request_id, path = uuid4().hex, f"/api/channels/{uuid4()}/log"
     host.http.get(path, params={"after_seq": "1"}, headers={"X-Request-ID": request_id})
-    (line,) = [json.loads(line) for line in host.server.log.read_text().splitlines() if request_id in line]
+    (line,) = told_of(host.server, request_id)
     assert line["event"] == "request"
     assert (line["method"], line["route"], line["status"]) == ("GET", "/api/channels/{channel_id}/log", 403)
     assert line["ms"] > 0
+
+
+def told_of(server: Server, request_id: str) -> list[Any]:
+    """Return a request's lines; they are written a moment after its answer."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not (found := [line for line in server.log.read_text().splitlines() if request_id in line]):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return [json.loads(line) for line in found]
 
 
 # Metrics
