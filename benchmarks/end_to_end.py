@@ -119,9 +119,9 @@ def _also(rounds: list[Round]) -> dict[str, float | str]:
     return {
         "deliveries/s": middle("deliveries_per_s"),
         "ack p50": milliseconds(middle("ack_p50")),
-        "p99": milliseconds(middle("ack_p99")),
+        "ack p99": milliseconds(middle("ack_p99")),
         "delivery p50": milliseconds(middle("delivery_p50")),
-        "p99 ": milliseconds(middle("delivery_p99")),
+        "delivery p99": milliseconds(middle("delivery_p99")),
         "acks ahead of others' frames": middle("acks_ahead"),
         "server's µs an ack": median(one.shares["server"] / one.figures.acks_per_s for one in rounds) * 1e6,
         "server's core": f"{median(one.shares['server'] for one in rounds):.0%}",

@@ -7,6 +7,7 @@ machine may have a bad minute, and both sides have it.
 """
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -56,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         seconds=1 if options.quick else 3,
         sockets=1000 if options.quick else 3000,
     )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that servers are stopped then, too
     facts = machine.facts()
     started = time.monotonic()
     rows = uvloop.run(_measure(plan))

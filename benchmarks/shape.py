@@ -43,7 +43,7 @@ async def fill(database: Database) -> None:
         await tx.connection.execute(FILL, CHANNELS, MEMBERS)
 
 
-async def settle(database: Database) -> None:
-    """Empty the outbox, which nobody reads here, and let no earlier round's checkpoint fall into the next."""
+async def empty_outbox(database: Database) -> None:
+    """Remove the staged events, which nobody reads here."""
     async with database.connection() as connection:
         await connection.execute("DELETE FROM bus_outbox")

@@ -101,7 +101,7 @@ async def measure(postgres: Postgres, database: Database, *, rounds: int, second
             baseline.append(max(run.per_s for run in runs))
             for senders in SENDERS:
                 stored[senders].append(await _write(database, channels, senders, seconds))
-            await shape.settle(database)
+            await shape.empty_outbox(database)
         rows += [_row(channels, senders, results, baseline) for senders, results in stored.items()]
         tried = ", ".join(f"{run.clients}: {run.per_s:,.0f}" for run in sorted(best, key=lambda run: run.clients))
         rows.append(plain(PART, f"pgbench, {NAMES[channels]}", baseline, unit="messages/s", also={"by clients": tried}))
@@ -120,7 +120,7 @@ class Result:
 def _row(channels: int, senders: int, results: list[Result], baseline: list[float]) -> Row:
     return compared(
         PART,
-        f"{senders} senders, {NAMES[channels]}",
+        f"{senders} sender{'s' * (senders > 1)}, {NAMES[channels]}",
         [result.per_s for result in results],
         baseline,
         unit="messages/s",
