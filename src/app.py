@@ -111,6 +111,7 @@ def create_app(settings: Settings | None = None, *, parley: Parley | None = None
         title="Parley",
         version="0.1.0",
         description="Conversations of a business application: threads, alerts and a provable record.",
+        sockets=parley.messaging.sockets,
     )
     app = Litestar(
         route_handlers=[

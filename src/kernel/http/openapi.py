@@ -1,10 +1,11 @@
-"""The published OpenAPI document, made from what the routes say of themselves.
+"""The published documents: OpenAPI, made from what the routes say of themselves, and AsyncAPI beside it.
 
 Schemas come from msgspec, which decodes and encodes the traffic: what is published is what is enforced. Security and
 refusals follow from each route's `who`, parameters and method.
 """
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import NoneType
 from typing import Annotated, Any, TypeAlias, Union, get_args
@@ -19,13 +20,15 @@ from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import Empty
 
 from kernel.errors import NotFoundError, ParleyError, Problem
+from kernel.http import asyncapi
 from kernel.http.access import ANYONE, USER, who
+from kernel.http.asyncapi import SocketContract
 from kernel.http.operations import Operation, Parameter, operations
 from kernel.http.problems import MEDIA_TYPE
+from kernel.http.schemas import SCHEMAS, ecma
 
 Json: TypeAlias = dict[str, Any]
 
-SCHEMAS = "#/components/schemas/{name}"
 LIMITS = ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern", "description")
 SECURITY_SCHEMES: Json = {
     "user": {
@@ -52,7 +55,7 @@ DONE = {200: "Done", 201: "Made", 202: "Accepted", 204: "Done, with nothing to s
 class PublishedRoutes(ReceiveRoutePlugin):
     """Hears of every route as it is registered; `config` is what publishes them, under `/schema`."""
 
-    def __init__(self, *, title: str, version: str, description: str) -> None:
+    def __init__(self, *, title: str, version: str, description: str, sockets: Sequence[SocketContract] = ()) -> None:
         routes: list[HTTPRoute] = []
         self._routes = routes
         self.config = _Config(
@@ -61,7 +64,11 @@ class PublishedRoutes(ReceiveRoutePlugin):
             description=description,
             render_plugins=[JsonRenderPlugin()],
             openapi_router=Router(
-                "/schema", route_handlers=[], include_in_schema=False, opt=who(ANYONE), after_request=_documents_only
+                "/schema",
+                route_handlers=[asyncapi.route(sockets, title=title, version=version)],
+                include_in_schema=False,
+                opt=who(ANYONE),
+                after_request=_documents_only,
             ),
             routes=routes,
         )
@@ -87,7 +94,7 @@ class _Document(OpenAPI):
 
     def to_schema(self) -> Json:
         about = {"openapi": self.openapi, "info": self.info.to_schema(), "servers": [{"url": "/"}]}
-        published: Json = _ecma(about | _contract(list(operations(self.routes))))
+        published: Json = ecma(about | _contract(list(operations(self.routes))))
         return published
 
 
@@ -184,14 +191,3 @@ def _refusal(kind: type[ParleyError]) -> Json:
 def _body(kind: Any, media_type: str) -> Json:
     (schema,), _ = msgspec.json.schema_components([kind], ref_template=SCHEMAS)
     return {"content": {media_type: {"schema": schema}}}
-
-
-def _ecma(value: Any) -> Any:
-    """Write patterns in the dialect of JSON Schema, which knows ^ and $ only, and these as the text's ends."""
-    if isinstance(value, dict):
-        return {key: _pattern(item) if key == "pattern" else _ecma(item) for key, item in value.items()}
-    return [_ecma(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _pattern(pattern: Any) -> Any:
-    return pattern.replace(r"\A", "^").replace(r"\Z", "$") if isinstance(pattern, str) else _ecma(pattern)

@@ -17,6 +17,7 @@ from modules.messaging.contexts import Contexts
 from modules.messaging.conversations import Conversations
 from modules.messaging.gateway.admission import Admission
 from modules.messaging.gateway.broadcast import Broadcast
+from modules.messaging.gateway.contract import CHAT
 from modules.messaging.gateway.gateway import Gateway
 from modules.messaging.ports import People
 from modules.messaging.routes import router
@@ -57,6 +58,8 @@ class MessagingModule:
             router(contexts, self.messaging, tickets),
             _socket(self.gateway),
         ]
+
+        self.sockets = (CHAT,)
 
     async def start(self) -> None:
         """Begin to write."""
