@@ -36,6 +36,15 @@ E = TypeVar("E", bound=Event)
 Handler: TypeAlias = Callable[[Transaction, list[E]], Awaitable[None]]
 
 
+class HandlingFailedError(Exception):
+    """A handler raised, or (`hopeless`) there is none that could read the event."""
+
+    def __init__(self, cause: Exception, *, hopeless: bool = False) -> None:
+        super().__init__()
+        self.name = type(cause).__name__
+        self.hopeless = hopeless
+
+
 def backoff_s(attempts: int) -> float:
     """Return the delay after the given number of failures: 1, 2, 4 … seconds, half of it jitter."""
     ceiling = min(MAX_BACKOFF_S, 2.0**attempts)
@@ -92,41 +101,43 @@ class Consumer:
                 rows = await outbox.claim(tx.connection, self.name, BATCH)
                 await self._handle(tx, rows)
                 await outbox.complete(tx.connection, [row["id"] for row in rows])
-        except UnavailableError:
-            raise
-        except Exception as error:  # noqa: BLE001 - each event is tried alone next, and logged there
-            log.warning("consumer_batch_failed", consumer=self.name, error=type(error).__name__, rows=len(rows))
+        except HandlingFailedError as error:
+            log.warning("consumer_batch_failed", consumer=self.name, error=error.name, rows=len(rows))
             for row in rows:
                 await self._handle_alone(database, row["id"])
         return len(rows)
 
     async def _handle(self, tx: Transaction, rows: list[asyncpg.Record]) -> None:
+        """Run the handlers. Whatever they raise, a time-out of theirs too, is about them and not about the database."""
         by_type: dict[str, list[Event]] = defaultdict(list)
         for row in rows:
-            by_type[row["event_type"]].append(self._decoders[row["event_type"]].decode(row["payload"]))
+            by_type[row["event_type"]].append(self._decoded(row))
         for event_type, events in by_type.items():
-            await self._handlers[event_type](tx, events)
+            try:
+                await self._handlers[event_type](tx, events)
+            except Exception as error:
+                raise HandlingFailedError(error) from error
+
+    def _decoded(self, row: asyncpg.Record) -> Event:
+        try:
+            return self._decoders[row["event_type"]].decode(row["payload"])
+        except (KeyError, msgspec.MsgspecError) as error:
+            raise HandlingFailedError(error, hopeless=True) from error
 
     async def _handle_alone(self, database: Database, row_id: UUID) -> None:
         async with database.transaction() as tx:
-            row = await tx.connection.fetchrow(
-                "SELECT id, event_type, payload, attempts FROM bus_outbox WHERE id = $1 FOR UPDATE SKIP LOCKED", row_id
-            )
+            row = await outbox.claim_one(tx.connection, row_id)
             if row is None:
                 return
             try:
                 async with tx.connection.transaction():
                     await self._handle(tx, [row])
                     await outbox.complete(tx.connection, [row_id])
-            except asyncpg.PostgresConnectionError:
-                raise
-            except Exception as error:
+            except HandlingFailedError as error:
                 attempts = row["attempts"] + 1
-                dead = attempts >= MAX_ATTEMPTS or isinstance(error, KeyError | msgspec.MsgspecError)
+                dead = error.hopeless or attempts >= MAX_ATTEMPTS
                 log.exception("event_failed", consumer=self.name, event_type=row["event_type"], dead=dead)
-                await outbox.fail(
-                    tx.connection, row_id, type(error).__name__, retry_after_s=backoff_s(attempts), dead=dead
-                )
+                await outbox.fail(tx.connection, row_id, error.name, retry_after_s=backoff_s(attempts), dead=dead)
 
     async def _rest(self) -> None:
         with suppress(TimeoutError):

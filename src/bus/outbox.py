@@ -35,6 +35,11 @@ WHERE consumer = $1 AND dead_at IS NULL AND available_at <= now()
 ORDER BY available_at, id LIMIT $2 FOR UPDATE SKIP LOCKED
 """
 
+CLAIM_ONE = """
+SELECT id, event_type, payload, attempts FROM bus_outbox
+WHERE id = $1 AND dead_at IS NULL AND available_at <= now() FOR UPDATE SKIP LOCKED
+"""
+
 COMPLETE = "DELETE FROM bus_outbox WHERE id = ANY($1::uuid[])"
 
 FAIL = """
@@ -94,6 +99,11 @@ def rows_for(addressed: Iterable[tuple[Event, Sequence[str]]]) -> Rows:
 async def claim(connection: Connection, consumer: str, limit: int) -> list[asyncpg.Record]:
     """Lock the rows that are due for `consumer` until the end of the transaction."""
     return await connection.fetch(CLAIM, consumer, limit)
+
+
+async def claim_one(connection: Connection, row: UUID) -> asyncpg.Record | None:
+    """Lock a row until the end of the transaction; None when it isn't due or somebody else has it."""
+    return await connection.fetchrow(CLAIM_ONE, row)
 
 
 async def complete(connection: Connection, ids: Sequence[UUID]) -> None:
