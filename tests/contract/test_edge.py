@@ -73,6 +73,18 @@ def test_a_compressed_body_is_refused(host: Host) -> None:
     assert "Content-Encoding" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("said", ["application/json", "text/plain", "application/x-www-form-urlencoded", "nonsense"])
+def test_a_body_is_read_as_json_whatever_it_is_said_to_be(host: Host, said: str) -> None:
+    """A form is what curl says by default; credentials are in a header, so that no page's form can misuse this."""
+    host.user("typed")
+    headers = {"Content-Type": said}
+    assert host.http.post("/api/tokens", content=b'{"user_id": "typed"}', headers=headers).status_code == 201
+    refused = host.http.post("/api/tokens", content=b"user_id=typed", headers=headers)
+    assert (refused.status_code, refused.json()["type"]) == (400, "/problems/malformed")
+    files = {"user_id": ("a.txt", b"typed")}
+    assert host.http.post("/api/tokens", files=files).status_code == 400
+
+
 def test_a_bad_header_is_named_as_it_is_called_outside(host: Host) -> None:
     header = (b"Idempotency-Key", b"\xe9")
     answer = host.http.post("/api/tokens", json={"user_id": "ana"}, headers=[header])

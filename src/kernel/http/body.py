@@ -1,4 +1,5 @@
-"""Request bodies are decoded in one step, strictly, into the type that the handler names.
+"""Request bodies are decoded in one step, strictly, into the type that the handler names: as JSON, whatever they
+are said to be.
 
 Litestar itself first decodes to plain objects and then converts them leniently: "60" would pass for 60.
 """
