@@ -1,7 +1,5 @@
 """Keeping a context as its host wants it: the difference to the present becomes records of the log."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
 from uuid import UUID
 
 from bus import Bus, Event
@@ -15,7 +13,7 @@ from modules.messaging.log import append
 from modules.messaging.log.record import Draft, Record
 from modules.messaging.ports import People
 from modules.messaging.schemas import ContextParticipant, PutContext
-from modules.messaging.writer import Announcer, Writer, queries
+from modules.messaging.writer import Announcer, queries
 
 UPSERT = f"""
 INSERT INTO chat_contexts (context_type, context_id, title, status, metadata, participants)
@@ -52,7 +50,6 @@ class Contexts:
         bus: Bus,
         people: People,
         announcer: Announcer,
-        writer: Writer,
         *,
         max_participants: int,
     ) -> None:
@@ -60,7 +57,6 @@ class Contexts:
         self._bus = bus
         self._people = people
         self._announcer = announcer
-        self._writer = writer
         self._max_participants = max_participants
 
     async def put(self, context_type: str, context_id: str, wanted: PutContext) -> bool:
@@ -70,7 +66,7 @@ class Contexts:
             MalformedError: too many participants, one twice, an unknown person or role.
         """
         roles = await self._checked(context_type, wanted)
-        async with self._turn(context_type, context_id), self._database.transaction() as tx:
+        async with self._database.transaction() as tx:
             row = await tx.connection.fetchrow(
                 UPSERT, context_type, context_id, wanted.title, wanted.status, wanted.metadata or {}, roles
             )
@@ -78,14 +74,6 @@ class Contexts:
             if channel is not None:
                 await self._sync(tx, channel, roles, wanted)
         return bool(row and row["created"])
-
-    @asynccontextmanager
-    async def _turn(self, context_type: str, context_id: str) -> AsyncIterator[None]:
-        """Keep the writer's batches from being announced between our commit and our announcements, or after them."""
-        async with self._database.connection() as connection:
-            channel: UUID | None = await connection.fetchval(CHANNEL, context_type, context_id)
-        async with nullcontext() if channel is None else self._writer.turn(channel):
-            yield
 
     async def _checked(self, context_type: str, wanted: PutContext) -> dict[str, str]:
         if len(wanted.participants) > self._max_participants:

@@ -33,21 +33,12 @@ class Memory:
 
     def __init__(self) -> None:
         self._contexts: OrderedDict[ContextKey, UUID] = OrderedDict()
-        self._contexts_by_id: dict[UUID, ContextKey] = {}
         self._channels: OrderedDict[UUID, Channel] = OrderedDict()
         self._members = 0
 
     def channel_of(self, target: UUID | ContextKey) -> UUID | None:
         """Return the channel that a send goes to, where known."""
         return self._contexts.get(target) if isinstance(target, ContextKey) else target
-
-    def names_of(self, target: UUID | ContextKey) -> tuple[UUID | ContextKey, ...]:
-        """Return all known names of the channel that a send goes to, its id first where known."""
-        if isinstance(target, ContextKey):
-            channel_id = self._contexts.get(target)
-            return (target,) if channel_id is None else (channel_id, target)
-        context = self._contexts_by_id.get(target)
-        return (target,) if context is None else (target, context)
 
     def recall(self, ids: set[UUID]) -> dict[UUID, Channel] | None:
         """Return copies of all these channels as last known, to be moved on; None unless all are known."""
@@ -63,10 +54,8 @@ class Memory:
     def learn_contexts(self, channels: Mapping[ContextKey, UUID]) -> None:
         """Remember channels of contexts; they must be committed."""
         self._contexts.update(channels)
-        self._contexts_by_id.update({channel_id: context for context, channel_id in channels.items()})
         while len(self._contexts) > MAX_CONTEXTS:
-            _, forgotten = self._contexts.popitem(last=False)
-            del self._contexts_by_id[forgotten]
+            self._contexts.popitem(last=False)
 
     def learn(self, channels: Mapping[UUID, Channel]) -> None:
         """Remember channels as they are after a commit."""

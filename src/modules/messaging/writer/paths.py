@@ -37,11 +37,11 @@ class Written(msgspec.Struct, frozen=True):
 class Paths:
     """Writes batches, remembering channels from one to the next."""
 
-    def __init__(self, database: Database, bus: Bus, announcer: Announcer, memory: Memory) -> None:
+    def __init__(self, database: Database, bus: Bus, announcer: Announcer) -> None:
         self._database = database
         self._bus = bus
         self._announcer = announcer
-        self._memory = memory
+        self._memory = Memory()
 
     async def write(self, sends: Sequence[Send]) -> Written:
         """Write a batch, the short way if possible.

@@ -1,50 +1,58 @@
 """The messaging writer: group commit.
 
-Overview: sends wait in a few lanes, each channel always in the same one. A lane takes what is there (at most
-`BATCH`), writes it in one transaction and, after the commit, settles each send and announces each new record, in the
-order of their seqs. There is no timer: while one batch is being written the next one gathers, so an idle server
-answers at once and a busy one shares the cost of each commit among many. There are two lanes so that one prepares
-its batch while PostgreSQL works for the other; a single hot channel keeps to one lane and its large batches.
+Overview: sends wait in one queue. A single task takes what is there (at most `BATCH`), writes it as one transaction
+and, after the commit, settles each send and announces each new record, in the order of their seqs. There is no timer:
+while one batch is being written the next one gathers, so an idle server answers at once and a busy one shares the
+cost of each commit among many.
 
-Concurrency: one batch of each lane is under way at a time. Between lanes (which may meet at a channel while its
-context is new) and between processes, the channels' rows, locked in the order of their ids, keep order.
+Concurrency: in a process one batch is under way at a time; two at once were measured, and were no faster. Between
+processes the channels' rows, locked in the order of their ids, keep order.
 
 Guarantees:
 - Nothing is settled as stored before its commit.
-- What is submitted to a channel one after the other is stored in that order, unless it is refused.
+- What is submitted one after the other is stored in that order, unless it is refused.
 - In a channel seqs are 1..N without gap: a batch is committed only on top of the heads that it was decided on, which
   hold under the row locks, in the statement or transaction that inserts (see `paths`).
 - The same (channel, sender, client_id) is stored once; another body under it is refused.
 - A bad send fails alone. When PostgreSQL goes away the whole batch is told that it may try again: whether the commit
   happened is unknown then, and repeating a client_id settles it.
-- The queues are bounded: past `MAX_WAITING` sends are refused with a retryable error at once.
+- The queue is bounded: past `MAX_WAITING` sends are refused with a retryable error at once.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from uuid import UUID
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+
+import asyncpg
+import structlog
 
 from bus import Bus
 from kernel.database import Database
-from kernel.errors import UnavailableError
-from modules.messaging.writer.channel import Memory
-from modules.messaging.writer.lane import Lane
-from modules.messaging.writer.paths import Paths
-from modules.messaging.writer.send import Announcer, ContextKey, Send
+from kernel.errors import ParleyError, UnavailableError
+from kernel.telemetry.metrics import MESSAGES, WRITER_BATCH, WRITER_COMMIT
+from modules.messaging.writer.paths import Paths, Written
+from modules.messaging.writer.send import Announcer, Outcome, Send, Stored
 
-LANES = 2
+log = structlog.get_logger(__name__)
+
+BATCH = 256
 MAX_WAITING = 10_000
+STOP_WITHIN_S = 5
 
 
 class Writer:
     """Appends messages to channels. `start` it once; `stop` finishes what is queued."""
 
     def __init__(self, database: Database, bus: Bus, announcer: Announcer) -> None:
-        self._memory = Memory()
-        paths = Paths(database, bus, announcer, self._memory)
-        self._lanes = [Lane(paths, bus, announcer) for _ in range(LANES)]
+        self._paths = Paths(database, bus, announcer)
+        self._bus = bus
+        self._announcer = announcer
+        self._waiting: deque[Send] = deque()
+        self._wake = asyncio.Event()
         self._stopping = False
+        self._task: asyncio.Task[None] | None = None
 
     def submit(self, send: Send) -> None:
         """Queue a send; its `settle` will be called.
@@ -52,31 +60,73 @@ class Writer:
         Raises:
             UnavailableError: too many are waiting, or the writer is stopping.
         """
-        if self._stopping or sum(map(len, self._lanes)) >= MAX_WAITING:
+        if self._stopping or len(self._waiting) >= MAX_WAITING:
             raise UnavailableError("Too many messages are waiting to be written")
-        self._lane_for(send.target).submit(send)
-
-    def _lane_for(self, target: UUID | ContextKey) -> Lane:
-        """Return a channel's lane: where sends to it wait already, by whichever name, so that none overtakes them."""
-        names = self._memory.names_of(target)
-        busy = (lane for lane in self._lanes if any(name in lane for name in names))
-        return next(busy, self._lanes[hash(names[0]) % LANES])
-
-    @asynccontextmanager
-    async def turn(self, channel_id: UUID) -> AsyncIterator[None]:
-        """Have a channel to oneself in this process, for other records than messages.
-
-        Between a commit and its announcement nobody else here commits to it, so announcements keep to the log's order.
-        """
-        async with self._lane_for(channel_id).turn:
-            yield
+        self._waiting.append(send)
+        self._wake.set()
 
     def start(self) -> None:
         """Begin to write."""
-        for lane in self._lanes:
-            lane.start()
+        self._task = asyncio.create_task(self._run(), name="writer")
 
     async def stop(self) -> None:
         """Write what is queued, for at most five seconds; what is left is told to try again."""
         self._stopping = True
-        await asyncio.gather(*(lane.stop() for lane in self._lanes))
+        self._wake.set()
+        if self._task is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._task, STOP_WITHIN_S)
+        self._settle_all(list(self._waiting), UnavailableError("The server is stopping"))
+        self._waiting.clear()
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            if not self._waiting:
+                if self._stopping:
+                    return
+                self._wake.clear()
+                continue
+            await self._write([self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))])
+
+    async def _write(self, sends: list[Send]) -> None:
+        started = time.perf_counter()
+        try:
+            self._release(sends, await self._paths.write(sends))
+        except ParleyError as error:
+            self._settle_all(sends, error)
+        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+            await self._write_alone(sends, error)
+        except Exception:
+            log.exception("writer_failed", sends=len(sends))
+            self._settle_all(sends, UnavailableError("The message could not be written; try again"))
+        WRITER_BATCH.observe(len(sends))
+        WRITER_COMMIT.observe(time.perf_counter() - started)
+
+    async def _write_alone(self, sends: list[Send], error: Exception) -> None:
+        """One send of the batch can't be stored: find out which, and store the others."""
+        if len(sends) == 1:
+            log.error("send_refused_by_database", error=type(error).__name__)
+            self._settle_all(sends, ParleyError("The message can't be stored"))
+            return
+        for send in sends:
+            await self._write([send])
+
+    def _release(self, sends: Sequence[Send], written: Written) -> None:
+        """Tell everybody, in the order of the log: what stands before an ack was sent before it."""
+        for send, outcome in zip(sends, written.outcomes, strict=True):
+            if isinstance(outcome, Stored) and not outcome.repeated:
+                self._announcer.announce(outcome.record, send.origin)
+            self._settle_one(send, outcome)
+        MESSAGES.labels("text").inc(len(written.events))
+        self._bus.release(written.events)
+
+    def _settle_all(self, sends: Sequence[Send], error: ParleyError) -> None:
+        for send in sends:
+            self._settle_one(send, error)
+
+    def _settle_one(self, send: Send, outcome: Outcome) -> None:
+        try:
+            send.settle(outcome)
+        except Exception:
+            log.exception("settle_failed")
