@@ -34,7 +34,7 @@ A_MOMENT_S = 0.03
 
 def no_row_lock(patch: Patch) -> None:
     """Heads are read without holding them."""
-    for holder, name in ((queries, "LOCK"), (append, "INSERT_EXPECTING")):
+    for holder, name in ((queries, "LOCK"), (append, "INSERT_TEXTS_EXPECTING")):
         patch(holder, name, re.sub("FOR NO KEY UPDATE( OF c)?", "", getattr(holder, name)))
 
 
@@ -49,7 +49,7 @@ def no_client_id_check(patch: Patch) -> None:
 
 def ack_before_commit(patch: Patch) -> None:
     """Messages are acknowledged and announced a moment before they are written."""
-    insert = append.insert_expecting
+    insert = append.insert_texts_expecting
 
     async def later(connection: Any, *what: Any) -> None:
         asyncio.get_running_loop().call_later(BEFORE_COMMIT_S, asyncio.ensure_future, write(connection, what))
@@ -58,7 +58,7 @@ def ack_before_commit(patch: Patch) -> None:
         async with connection._holder._pool.acquire() as own:
             await insert(own, *what)
 
-    patch(append, "insert_expecting", later)
+    patch(append, "insert_texts_expecting", later)
 
 
 def no_catch_up(patch: Patch) -> None:

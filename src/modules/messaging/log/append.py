@@ -33,14 +33,32 @@ FROM unnest($7::uuid[], $8::bigint[], $9::uuid[], $10::text[], $11::text[], $12:
 
 INSERT = f"WITH appended AS ({INSERT_RECORDS}) {MOVE_HEADS} WHERE c.id = h.id"
 
-INSERT_EXPECTING = f"""
+INSERT_TEXTS_EXPECTING = f"""
 WITH locked AS MATERIALIZED (
     SELECT id, head_hash FROM chat_channels WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
 ), expected AS MATERIALIZED (
-    SELECT chat_expect_heads(count(*), cardinality($1)) AS met FROM locked WHERE head_hash = ANY($22::bytea[])
-), appended AS ({INSERT_RECORDS} CROSS JOIN expected), staged AS ({outbox.stage_sql(23)})
-{MOVE_HEADS} CROSS JOIN expected WHERE c.id = h.id
+    SELECT chat_expect_heads(count(*), cardinality($2::bytea[])) AS met
+    FROM locked WHERE head_hash = ANY($2::bytea[])
+), appended AS (
+    INSERT INTO chat_messages (channel_id, seq, created_at, hash, kind, id, sender_id, sender_username,
+        sender_display_name, client_id, content, salt, commitment)
+    SELECT channel_id, seq, created_at, hash, 'text', id, sender_id, sender_username,
+        sender_display_name, client_id, content, salt, commitment
+    FROM unnest($1::uuid[], $3::bigint[], $4::timestamptz[], $5::bytea[], $6::uuid[], $7::text[], $8::text[],
+        $9::text[], $10::text[], $11::text[], $12::bytea[], $13::bytea[])
+        AS record (channel_id, seq, created_at, hash, id, sender_id, sender_username, sender_display_name, client_id,
+            content, salt, commitment)
+    CROSS JOIN expected
+), staged AS ({outbox.stage_sql(14)}), heads AS (
+    SELECT DISTINCT ON (channel_id) channel_id, seq, created_at, hash
+    FROM unnest($1::uuid[], $3::bigint[], $4::timestamptz[], $5::bytea[]) AS record (channel_id, seq, created_at, hash)
+    ORDER BY channel_id, seq DESC
+)
+UPDATE chat_channels AS c SET last_seq = h.seq, head_hash = h.hash, last_record_at = h.created_at,
+    last_message_at = h.created_at
+FROM heads h CROSS JOIN expected WHERE c.id = h.channel_id
 """
+"""No more arrays than needed: encoding them is a quarter of what a message costs here."""
 
 
 class HeadMovedError(Exception):
@@ -97,10 +115,10 @@ async def insert(connection: Connection, records: Sequence[Record], heads: Seque
     await connection.execute(INSERT, *_head_columns(heads), *_record_columns(records))
 
 
-async def insert_expecting(
-    connection: Connection, records: Sequence[Record], heads: Sequence[Head], before: Sequence[bytes], rows: outbox.Rows
+async def insert_texts_expecting(
+    connection: Connection, records: Sequence[Record], before: Sequence[bytes], rows: outbox.Rows
 ) -> None:
-    """Lock the channels, check that their heads are still `before`, and write records, heads and events.
+    """Lock the channels of texts, check that their heads are still `before`, and write texts, heads and events.
 
     All in one statement, which is a transaction of its own.
 
@@ -108,7 +126,23 @@ async def insert_expecting(
         HeadMovedError: nothing was written, because a head had moved or a client_id is a repeat.
     """
     try:
-        await connection.execute(INSERT_EXPECTING, *_head_columns(heads), *_record_columns(records), before, *rows)
+        await connection.execute(
+            INSERT_TEXTS_EXPECTING,
+            [r.channel_id for r in records],
+            before,
+            [r.seq for r in records],
+            [r.created_at for r in records],
+            [r.hash for r in records],
+            [r.id for r in records],
+            [r.sender_id for r in records],
+            [r.sender_username for r in records],
+            [r.sender_display_name for r in records],
+            [r.client_id for r in records],
+            [r.content for r in records],
+            [r.salt for r in records],
+            [r.commitment for r in records],
+            *rows,
+        )
     except (asyncpg.RaiseError, asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError):
         raise HeadMovedError from None
 

@@ -64,10 +64,9 @@ class Paths:
             return None
         self._memory.forget(channels)
         events = [_event(record, channels[record.channel_id]) for record in records]
-        heads = [channel.head for channel in channels.values()]
         try:
             async with self._database.connection() as connection:
-                await append.insert_expecting(connection, records, heads, before, self._bus.stage(events))
+                await append.insert_texts_expecting(connection, records, before, self._bus.stage(events))
         except append.HeadMovedError:
             return None
         self._memory.learn(channels)
@@ -126,6 +125,7 @@ class Paths:
 def _event(record: Record, channel: Channel) -> MessageCreated:
     return MessageCreated(
         channel_id=record.channel_id,
+        event_id=record.id,
         message_id=record.id,
         seq=record.seq,
         sender_id=record.sender_id or "",
