@@ -51,6 +51,9 @@ class Writer:
         self._announcer = announcer
         self._waiting: deque[Send] = deque()
         self._wake = asyncio.Event()
+        self.turn = asyncio.Lock()
+        """Held from before a batch's transaction until it is announced. Who appends other records to a channel holds it
+        likewise: between a commit and its announcement nobody else here commits, so frames keep to the log's order."""
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
@@ -87,7 +90,8 @@ class Writer:
                     return
                 self._wake.clear()
                 continue
-            await self._write([self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))])
+            async with self.turn:
+                await self._write([self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))])
 
     async def _write(self, sends: list[Send]) -> None:
         started = time.perf_counter()
