@@ -54,6 +54,8 @@ class Connection:
 
     def send(self, frame: Frame) -> None:
         """Write a frame at the end of this turn of the event loop, joined with the others of the turn."""
+        if self.closed:
+            return
         if not self._gathered:
             self._flusher.soon(self)
         self._gathered.append(frame)

@@ -34,8 +34,10 @@ A_MOMENT_S = 0.03
 
 def no_row_lock(patch: Patch) -> None:
     """Heads are read without holding them."""
-    for holder, name in ((queries, "LOCK"), (append, "INSERT_TEXTS_EXPECTING")):
-        patch(holder, name, re.sub("FOR NO KEY UPDATE( OF c)?", "", getattr(holder, name)))
+    for module in (queries, append):
+        for name, sql in list(vars(module).items()):
+            if isinstance(sql, str) and "FOR NO KEY UPDATE" in sql:
+                patch(module, name, re.sub("FOR NO KEY UPDATE( OF c)?", "", sql))
 
 
 def no_client_id_check(patch: Patch) -> None:
@@ -48,8 +50,9 @@ def no_client_id_check(patch: Patch) -> None:
 
 
 def ack_before_commit(patch: Patch) -> None:
-    """Messages are acknowledged and announced a moment before they are written."""
-    insert = append.insert_texts_expecting
+    """Messages are acknowledged and announced a moment before they are written (but for a channel's first)."""
+    (name,) = (name for name in vars(append) if name.startswith("insert_"))
+    insert = getattr(append, name)
 
     async def later(connection: Any, *what: Any) -> None:
         asyncio.get_running_loop().call_later(BEFORE_COMMIT_S, asyncio.ensure_future, write(connection, what))
@@ -58,7 +61,7 @@ def ack_before_commit(patch: Patch) -> None:
         async with connection._holder._pool.acquire() as own:
             await insert(own, *what)
 
-    patch(append, "insert_texts_expecting", later)
+    patch(append, name, later)
 
 
 def no_catch_up(patch: Patch) -> None:

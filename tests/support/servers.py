@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 PARLEY = str(Path(sys.executable).with_name("parley"))
+SERVE = (PARLEY, "serve")
 ROOT = Path(__file__).parents[2]
 SECRET = "a-secret-for-tests-that-is-long-enough-0123456789"
 START_TIMEOUT_S = 60
@@ -23,8 +24,8 @@ STOP_TIMEOUT_S = 20
 class Server:
     """One server process, its output in `log`."""
 
-    def __init__(self, environment: Mapping[str, str], log: Path, *, variant: str | None = None) -> None:
-        self.variant = variant
+    def __init__(self, environment: Mapping[str, str], log: Path, program: Sequence[str] = ()) -> None:
+        self.program = program or SERVE
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.ws_url = f"ws://127.0.0.1:{self.port}/ws/chat"
@@ -42,7 +43,7 @@ class Server:
         """Start it and wait until it is ready."""
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                [*self._program(), "serve", "--port", str(self.port)],
+                [*self.program, "--port", str(self.port)],
                 cwd=ROOT,
                 env=self.environment,
                 stdout=output,
@@ -73,9 +74,6 @@ class Server:
             [PARLEY, *arguments], env=self.environment, capture_output=True, text=True, timeout=60, check=True
         )
         return run.stdout.strip()
-
-    def _program(self) -> list[str]:
-        return [PARLEY] if self.variant is None else [sys.executable, "-m", "tests.support.broken", self.variant]
 
     def _end(self, how: signal.Signals) -> int:
         if self._process is None:
@@ -126,10 +124,22 @@ def person_at(server: Server, token: str) -> httpx.Client:
 
 
 @contextmanager
-def running_server(dsn: str, data_dir: Path, *, variant: str | None = None, **settings: str) -> Iterator[Server]:
-    """Run a server on a database, with settings by their environment names; `variant`: see `tests.support.broken`."""
+def running_server(
+    dsn: str, data_dir: Path, *, variant: str | None = None, program: Sequence[str] = (), **settings: str
+) -> Iterator[Server]:
+    """Run a server on a database, with settings by their environment names.
+
+    Args:
+        dsn: the database.
+        data_dir: where it keeps its files and its log.
+        variant: one of `tests.support.broken`.
+        program: what to run instead of `parley serve`; it must take `--port`.
+        settings: by their environment names.
+    """
+    if variant is not None:
+        program = (sys.executable, "-m", "tests.support.broken", variant, "serve")
     data_dir.mkdir(parents=True, exist_ok=True)
-    server = Server(environment(dsn, data_dir, **settings), data_dir / "server.log", variant=variant)
+    server = Server(environment(dsn, data_dir, **settings), data_dir / "server.log", program)
     try:
         server.start()
         yield server

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.chat import Frame, chat
 from tests.support.log import damage, read
-from tests.support.servers import Host, Server, person_at, running_server
+from tests.support.servers import SERVE, Host, Server, person_at, running_server
 
 
 async def test_over_socket_and_http_through_reconnects_and_restarts(dsn: str, tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ async def test_an_unknown_outcome_sent_again_is_one_row(dsn: str, tmp_path: Path
             await at_ana.send(type="message.send", ref="r", client_id="c", content="one", context=BOOKING)
             assert await at_ana.closed() == 1006
         committed = await count(dsn)
-        server.variant = None
+        server.program = SERVE
         server.kill()
         server.start()
         async with chat(server.ws_url, ana) as at_ana:
