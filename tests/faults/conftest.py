@@ -12,7 +12,7 @@ from tests.support.databases import Databases, databases
 @pytest.fixture(scope="session")
 def kills() -> int:
     """How often a loop kills: PARLEY_TEST_KILLS, few by default."""
-    return int(os.environ.get("PARLEY_TEST_KILLS", "4"))
+    return int(os.environ.get("PARLEY_TEST_KILLS", "3"))
 
 
 @pytest.fixture(scope="module")

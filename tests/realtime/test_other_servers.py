@@ -1,14 +1,12 @@
 """The application under other ASGI servers than its own: slower, with the same promises."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.chat import chat
-from tests.support.databases import Databases
-from tests.support.servers import Host, Server, running_server
+from tests.support.servers import Host, running_server
 
 UVICORN = (sys.executable, "-m", "uvicorn", "--factory", "--app-dir", "src", "--log-level", "warning", "app:create_app")
 LITESTAR = (str(Path(sys.executable).with_name("litestar")), "--app-dir", "src", "--app", "app:create_app", "run")
@@ -19,25 +17,17 @@ PROGRAMS = {
 }
 
 
-@pytest.fixture(scope="module", params=PROGRAMS)
-def server(
-    request: pytest.FixtureRequest, postgres: Databases, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    """A server process of each kind."""
-    program = PROGRAMS[request.param]
-    with postgres.fresh() as dsn, running_server(dsn, tmp_path_factory.mktemp("server"), program=program) as running:
-        yield running
+@pytest.mark.parametrize("kind", PROGRAMS)
+async def test_it_keeps_its_promises(kind: str, dsn: str, tmp_path: Path) -> None:
+    with running_server(dsn, tmp_path, program=PROGRAMS[kind]) as server:
+        host = Host(server, server.cli("keys", "create", "tests"))
+        with host.http:
+            await acks_live_frames_and_resume(host)
+            await close_codes_arrive(host)
+            await somebody_who_leaves_abruptly_hurts_nobody(host)
 
 
-@pytest.fixture(scope="module")
-def host(server: Server) -> Iterator[Host]:
-    """A host's back end."""
-    host = Host(server, server.cli("keys", "create", "tests"))
-    with host.http:
-        yield host
-
-
-async def test_a_conversation_with_acks_live_frames_and_resume(host: Host) -> None:
+async def acks_live_frames_and_resume(host: Host) -> None:
     ana, ben = host.user("ana"), host.user("ben")
     host.context("b1", {"ana": "worker", "ben": "supervisor"})
     async with chat(host.server.ws_url, ana) as at_ana, chat(host.server.ws_url, ben) as at_ben:
@@ -59,7 +49,7 @@ async def test_a_conversation_with_acks_live_frames_and_resume(host: Host) -> No
     assert again == live[100:]
 
 
-async def test_close_codes_arrive(host: Host) -> None:
+async def close_codes_arrive(host: Host) -> None:
     cem = host.user("cem")
     async with chat(host.server.ws_url, cem) as socket:
         await socket.send(type="auth", token="not a token")
@@ -70,7 +60,7 @@ async def test_close_codes_arrive(host: Host) -> None:
         assert await socket.closed() == 4400
 
 
-async def test_somebody_who_leaves_abruptly_hurts_nobody(host: Host) -> None:
+async def somebody_who_leaves_abruptly_hurts_nobody(host: Host) -> None:
     ana, ben = host.user("ana2"), host.user("ben2")
     host.context("b2", {"ana2": "worker", "ben2": "supervisor"})
     async with chat(host.server.ws_url, ana) as at_ana:

@@ -103,11 +103,6 @@ def late_join(patch: Patch) -> None:
     patch(Gateway, "_join", join)
 
 
-def silent_announcer(patch: Patch) -> None:
-    """Live frames are never sent."""
-    patch(broadcast.Broadcast, "announce", lambda *_: None)
-
-
 def altered_frames(patch: Patch) -> None:
     """What is announced isn't what is stored."""
     created = server_frames.created

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from tests.support.chat import Frame, chat
@@ -72,13 +73,13 @@ async def test_an_unknown_outcome_sent_again_is_one_row(dsn: str, tmp_path: Path
         async with chat(server.ws_url, ana) as at_ana:
             await at_ana.send(type="message.send", ref="r", client_id="c", content="one", context=BOOKING)
             assert await at_ana.closed() == 1006
-        committed = await count(dsn)
+        committed, told = await count(dsn), await events(dsn)
         server.program = SERVE
         server.kill()
         server.start()
         async with chat(server.ws_url, ana) as at_ana:
             ack = await at_ana.message("one", client_id="c", context=BOOKING)
-    assert committed == (1 if fault == "dies_after_commit" else 0)
+    assert committed == told == (1 if fault == "dies_after_commit" else 0), "the message and its event, or neither"
     assert ack["seq"] == 1
     log = await read(dsn, "b1")
     assert [(str(record.id), record.seq) for record in log.records] == [(ack["message"]["id"], 1)]
@@ -140,3 +141,14 @@ async def count(dsn: str) -> int:
         return (await read(dsn, "b1")).last_seq
     except AssertionError:
         return 0
+
+
+async def events(dsn: str) -> int:
+    """Return how many events of messages wait in the outbox."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        return int(
+            await connection.fetchval("SELECT count(*) FROM bus_outbox WHERE event_type = 'chat.message.created'")
+        )
+    finally:
+        await connection.close()

@@ -18,24 +18,29 @@ LONG_LOG = 5_000
 LIVE = 40
 
 
-async def test_from_every_place_across_restarts_and_from_another_process(dsn: str, tmp_path: Path) -> None:
+async def test_from_every_place_across_restarts_and_from_another_process(dsn: str, tmp_path: Path, host: Host) -> None:
+    """The epoch is the same for all of them, and another on another database, as after a restore."""
+    epochs = []
     with running_server(dsn, tmp_path / "one") as server, running_server(dsn, tmp_path / "two") as other:
-        host = Host(server, server.cli("keys", "create", "tests"))
-        with host.http:
-            ana, ben = host.user("ana"), host.user("ben")
-            host.context("b1", {"ana": "worker", "ben": "supervisor"})
+        own = Host(server, server.cli("keys", "create", "tests"))
+        with own.http:
+            ana, ben = own.user("ana"), own.user("ben")
+            own.context("b1", {"ana": "worker", "ben": "supervisor"})
             async with chat(server.ws_url, ana) as at_ana:
                 for n in range(5):
                     await at_ana.message(f"before {n}", context={"type": "booking", "id": "b1"})
-            host.context("b1", {"ana": "worker", "ben": "lender_admin"}, status="closed")
-            host.context("b1", {"ana": "worker", "ben": "lender_admin"})
+            own.context("b1", {"ana": "worker", "ben": "lender_admin"}, status="closed")
+            own.context("b1", {"ana": "worker", "ben": "lender_admin"})
         log = await read(dsn, "b1")
         assert damage(log) == []
-        await everything_missed_is_sent(server.ws_url, ben, log)
-        await everything_missed_is_sent(other.ws_url, ben, log)
+        epochs.append(await everything_missed_is_sent(server.ws_url, ben, log))
+        epochs.append(await everything_missed_is_sent(other.ws_url, ben, log))
         server.kill()
         server.start()
-        await everything_missed_is_sent(server.ws_url, ben, log)
+        epochs.append(await everything_missed_is_sent(server.ws_url, ben, log))
+    async with chat(host.server.ws_url, host.user("elsewhere")) as socket:
+        assert {socket.ready["epoch"]} != set(epochs)
+    assert len(set(epochs)) == 1
 
 
 async def test_a_long_log_under_live_traffic(dsn: str, tmp_path: Path) -> None:
@@ -96,24 +101,6 @@ async def test_a_client_from_another_history_is_told_to_reload(host: Host) -> No
         await resume(socket, {at.channel: 9})
         assert [frame["seq"] for frame in await until_resumed(socket)] == [10]
         assert "reset" not in socket.seen[-1]
-
-
-async def test_the_epoch_outlives_the_server_and_is_another_on_a_restored_database(
-    dsn: str, tmp_path: Path, host: Host
-) -> None:
-    epochs = []
-    with running_server(dsn, tmp_path) as server:
-        own = Host(server, server.cli("keys", "create", "tests"))
-        with own.http:
-            ana = own.user("ana")
-        for _ in range(2):
-            async with chat(server.ws_url, ana) as socket:
-                epochs.append(socket.ready["epoch"])
-            server.kill()
-            server.start()
-    async with chat(host.server.ws_url, host.user("elsewhere")) as socket:
-        epochs.append(socket.ready["epoch"])
-    assert epochs[0] == epochs[1] != epochs[2]
 
 
 async def test_sends_on_the_same_socket_during_a_resume(host: Host) -> None:
@@ -191,14 +178,15 @@ async def resumed_under_traffic(server: Server) -> tuple[list[Frame], str]:
         return await at.resumed_under_traffic(), at.name
 
 
-async def everything_missed_is_sent(url: str, token: str, log: Log) -> None:
-    """Resume from every place and compare with the log."""
+async def everything_missed_is_sent(url: str, token: str, log: Log) -> str:
+    """Resume from every place and compare with the log; returns the epoch."""
     async with chat(url, token) as socket:
         for after in range(log.last_seq + 1):
             await resume(socket, {log.channel_id: after})
             expected = [log.frame(seq) for seq in range(after + 1, log.last_seq + 1)]
             assert await until_resumed(socket) == expected
             assert socket.seen[-1]["channels"] == [{"channel_id": log.channel_id, "last_seq": log.last_seq}]
+        return str(socket.ready["epoch"])
 
 
 def narrow(port: int) -> Line:
