@@ -83,10 +83,16 @@ class User:
         self.kill()
 
 
+def watching() -> set[threading.Thread]:
+    """The threads that look after databases in use, such as the one that all tests of a worker share."""
+    return {thread for thread in threading.enumerate() if isinstance(thread, Watch)}
+
+
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Iterator[Path]:
     """A data directory to be. Afterwards neither a process nor a file outside it may be left."""
     directory = tmp_path / "parley"
+    others = watching()
     yield directory
     left = [] if all_gone(tmp_path) else [process.cmdline() for process in processes(tmp_path)]
     for process in processes(tmp_path):
