@@ -99,7 +99,7 @@ def data_dir(tmp_path: Path) -> Iterator[Path]:
         process.kill()
     assert not left
     assert not [folder for place in places(tmp_path) for folder in place.shelters if folder.exists()]
-    assert not [thread for thread in threading.enumerate() if isinstance(thread, Watch)]
+    assert watching() == others
 
 
 def processes(below: Path) -> list[psutil.Process]:
