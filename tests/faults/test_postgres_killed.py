@@ -3,19 +3,20 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
+import httpx
 import psutil
 import pytest
 
 from tests.support.databases import Databases, execute
 from tests.support.log import damage, read
 from tests.support.promises import broken_promises
-from tests.support.servers import running_server
+from tests.support.servers import Server, running_server
 from tests.support.talker import acknowledged, booking, settled, talking, under_load
 
 STANDSTILL_S = 3
@@ -53,10 +54,11 @@ async def survives(dsn: str, data_dir: Path, kill: Callable[[], None], kills: in
     with running_server(dsn, data_dir) as server:
         talkers = booking(server, "b1", "ana", "ben", "cem", "dia", window=1)
         async with talking(*talkers):
-            for _ in range(kills):
+            async with posting(server) as answers:
+                for _ in range(kills):
+                    await under_load(talkers)
+                    kill()
                 await under_load(talkers)
-                kill()
-            await under_load(talkers)
             found = await settled(dsn, talkers)
         assert [talker.sockets for talker in talkers] == [1] * 4, "no socket was closed"
     assert damage(found) == []
@@ -64,6 +66,10 @@ async def survives(dsn: str, data_dir: Path, kill: Callable[[], None], kills: in
     problems = [problem for talker in talkers for problem in talker.problems]
     assert problems, "the kills were noticed"
     assert {problem["status"] for problem in problems} == {503}
+    assert {answer.status_code for answer in answers} <= {201, 503}
+    assert all("Retry-After" in answer.headers for answer in answers if answer.status_code == 503)
+    by_http = {record.content for record in found.records if (record.content or "").startswith("by HTTP")}
+    assert {answer.json()["content"] for answer in answers if answer.status_code == 201} <= by_http
 
 
 async def test_the_same_checks_find_a_database_that_forgets(
@@ -94,6 +100,28 @@ async def test_a_standstill_only_delays(mortal_dsn: str, tmp_path: Path, postmas
         assert [talker.sockets for talker in talkers] == [1, 1]
     assert damage(found) == []
     assert broken_promises(found, talkers) == []
+
+
+@asynccontextmanager
+async def posting(server: Server) -> AsyncIterator[list[httpx.Response]]:
+    """Send over HTTP as well, meanwhile."""
+    answers: list[httpx.Response] = []
+    headers = {"Authorization": f"Bearer {server.cli('token', 'ana')}"}
+
+    async def post() -> None:
+        async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=30, trust_env=False) as client:
+            while not enough.is_set():
+                message = {"client_id": f"{len(answers)}", "content": f"by HTTP {len(answers)}"}
+                answers.append(await client.post("/api/contexts/booking/b1/messages", json=message))
+                await asyncio.sleep(0.02)
+
+    enough = asyncio.Event()
+    task = asyncio.create_task(post())
+    try:
+        yield answers
+    finally:
+        enough.set()
+        await task
 
 
 async def recovered(dsn: str) -> None:
