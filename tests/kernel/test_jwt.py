@@ -3,127 +3,33 @@
 import asyncio
 import base64
 import hashlib
-import hmac
-import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-import jwt
 import pytest
-from aiohttp import web
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
-from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+from jwt.algorithms import RSAAlgorithm
 
 from kernel.auth.jwks import KeySet
 from kernel.auth.jwt import LATEST_EXP, MAX_TOKEN_CHARS, Claims, TokenVerifier, sign
-from kernel.errors import UnauthenticatedError, UnavailableError
-
-SECRET = "s" * 40
-RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-OTHER_RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-EC_KEY = ec.generate_private_key(ec.SECP256R1())
-ED_KEY = ed25519.Ed25519PrivateKey.generate()
-
-Jwk = dict[str, Any]
-
-
-def jwk(algorithm: Any, key: Any, kid: str | None, **more: str) -> Jwk:
-    """Describe the public half of a key."""
-    described: Jwk = algorithm.to_jwk(key.public_key(), as_dict=True)
-    described.pop("key_ops", None)
-    return described | ({"kid": kid} if kid else {}) | more
-
-
-RSA_JWK = jwk(RSAAlgorithm, RSA_KEY, "r1", alg="RS256", use="sig")
-EC_JWK = jwk(ECAlgorithm, EC_KEY, "e1")
-ED_JWK = jwk(OKPAlgorithm, ED_KEY, "d1")
-
-
-class JwksServer:
-    """A real HTTP server that serves what it is told to, and counts."""
-
-    def __init__(self) -> None:
-        self.url = ""
-        self.fetches = 0
-        self.keys: list[Any] = [RSA_JWK, EC_JWK, ED_JWK]
-        self.answer: Callable[[web.Request], Awaitable[web.StreamResponse]] = self._keys
-
-    async def _keys(self, _request: web.Request) -> web.StreamResponse:
-        return web.json_response({"keys": self.keys})
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        self.fetches += 1
-        return await self.answer(request)
-
-    def say(self, **response: Any) -> None:
-        async def answer(_request: web.Request) -> web.StreamResponse:
-            return web.Response(**response)
-
-        self.answer = answer
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[JwksServer]:
-    jwks = JwksServer()
-    app = web.Application()
-    app.router.add_get("/jwks", jwks.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    jwks.url = f"http://127.0.0.1:{runner.addresses[0][1]}/jwks"
-    yield jwks
-    await runner.cleanup()
-
-
-@pytest.fixture
-def remote(server: JwksServer) -> TokenVerifier:
-    """Trusts the host's keys only."""
-    return TokenVerifier(secret=None, keys=KeySet(server.url))
-
-
-@pytest.fixture
-def local() -> TokenVerifier:
-    """Trusts the shared secret only."""
-    return TokenVerifier(secret=SECRET)
-
-
-def claims(**changes: Any) -> dict[str, Any]:
-    """Return good claims, changed; None leaves one out."""
-    merged = {"sub": "ana", "exp": int(time.time()) + 60} | changes
-    return {name: value for name, value in merged.items() if value is not None}
-
-
-def shared(headers: dict[str, Any] | None = None, **changes: Any) -> str:
-    """Sign with the shared secret."""
-    return jwt.encode(claims(**changes), SECRET, algorithm="HS256", headers=headers)
-
-
-def hosted(kid: str | None = "r1", key: Any = RSA_KEY, algorithm: str = "RS256", **changes: Any) -> str:
-    """Sign as the host does."""
-    return jwt.encode(claims(**changes), key, algorithm=algorithm, headers={"kid": kid} if kid else None)
-
-
-def b64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def forged(header: Any, payload: Any, secret: bytes = SECRET.encode()) -> str:
-    """Build a token by hand, with a genuine HMAC: libraries refuse to make the worst ones."""
-    signed = f"{b64(json.dumps(header).encode())}.{b64(json.dumps(payload).encode())}"
-    return f"{signed}.{b64(hmac.digest(secret, signed.encode(), 'sha256'))}"
-
-
-async def refused(verifier: TokenVerifier, token: str) -> str:
-    """Return why a token is refused; fails when it isn't."""
-    with pytest.raises(UnauthenticatedError) as caught:
-        await verifier.verify(token)
-    return caught.value.detail
-
+from kernel.errors import UnauthenticatedError
+from tests.support.jwks import (
+    EC_KEY,
+    ED_KEY,
+    OTHER_RSA_KEY,
+    RSA_JWK,
+    RSA_KEY,
+    SECRET,
+    JwksServer,
+    b64,
+    claims,
+    forged,
+    hosted,
+    refused,
+    shared,
+)
 
 # Good ones
 
@@ -382,120 +288,3 @@ async def test_no_reason_quotes_the_token(local: TokenVerifier) -> None:
 
 
 # The key set
-
-
-async def test_an_unknown_key_is_refetched_once_then_fails_closed(server: JwksServer) -> None:
-    verifier = TokenVerifier(secret=None, keys=KeySet(server.url, cool_down_s=0.3))
-    await verifier.verify(hosted())
-    await asyncio.sleep(0.3)
-    unknown = [hosted(f"new{n}", OTHER_RSA_KEY) for n in range(20)]
-    await asyncio.gather(*(refused(verifier, token) for token in unknown))
-    assert server.fetches == 2
-    server.keys.append(jwk(RSAAlgorithm, OTHER_RSA_KEY, "new1"))
-    await refused(verifier, unknown[1])
-    assert server.fetches == 2
-    await asyncio.sleep(0.3)
-    assert (await verifier.verify(unknown[1])).sub == "ana"
-    assert server.fetches == 3
-    await verifier.verify(hosted(role="admin"))
-    assert server.fetches == 3
-
-
-async def test_a_withdrawn_key_dies(server: JwksServer) -> None:
-    keys = KeySet(server.url, cool_down_s=0, max_age_s=0.2)
-    await TokenVerifier(secret=None, keys=keys).verify(hosted())
-    server.keys = [EC_JWK]
-    await asyncio.sleep(0.2)
-    await refused(TokenVerifier(secret=None, keys=keys), hosted())
-
-
-async def test_known_keys_outlive_the_hosts_server(server: JwksServer) -> None:
-    keys = KeySet(server.url, cool_down_s=0, max_age_s=0)
-    await TokenVerifier(secret=None, keys=keys).verify(hosted())
-    server.say(status=500)
-    assert (await TokenVerifier(secret=None, keys=keys).verify(hosted())).sub == "ana"
-    assert server.fetches == 2
-
-
-async def test_a_token_without_kid_may_use_the_only_key_that_fits(remote: TokenVerifier, server: JwksServer) -> None:
-    assert (await remote.verify(hosted(None))).sub == "ana"
-    server.keys = [RSA_JWK, jwk(RSAAlgorithm, OTHER_RSA_KEY, "r2")]
-    several = TokenVerifier(secret=None, keys=KeySet(server.url))
-    assert "ambiguous" in await refused(several, hosted(None))
-
-
-async def test_one_name_for_two_keys_is_ambiguous(remote: TokenVerifier, server: JwksServer) -> None:
-    server.keys = [RSA_JWK, jwk(RSAAlgorithm, OTHER_RSA_KEY, "r1"), EC_JWK | {"kid": "r1"}]
-    assert "ambiguous" in await refused(remote, hosted())
-    assert "ambiguous" in await refused(remote, hosted("r1", OTHER_RSA_KEY))
-    assert (await remote.verify(hosted("r1", EC_KEY, "ES256"))).sub == "ana"
-
-
-async def test_keys_that_nobody_understands_are_passed_over(remote: TokenVerifier, server: JwksServer) -> None:
-    server.keys = [
-        None,
-        5,
-        [],
-        {},
-        {"kty": "RSA"},
-        {"kty": []},
-        {"kty": "RSA", "n": "!", "e": 5},
-        {"kty": "NEW"},
-    ]
-    server.keys += [EC_JWK | {"crv": "P-999"}, EC_JWK | {"x": "AA"}, RSA_JWK | {"alg": ["RS256"]}, RSA_JWK]
-    assert (await remote.verify(hosted())).sub == "ana"
-
-
-@pytest.mark.parametrize(
-    "response",
-    [
-        {"status": 500},
-        {"status": 404, "text": "{}"},
-        {"status": 302, "headers": {"Location": "/elsewhere"}},
-        {"text": ""},
-        {"text": "<html>"},
-        {"text": "[]"},
-        {"text": "{}"},
-        {"text": '{"keys": null}'},
-        {"text": '{"keys": {}}'},
-        {"text": '{"keys": []}'},
-        {"text": '{"keys": [{}]}'},
-        {"text": '{"keys": ' + "[" * 100_000},
-        {"body": b"\xff\xfe"},
-        {"body": b" " * 300_000 + b"{}"},
-    ],
-    ids=lambda response: str(response)[:60],
-)
-async def test_without_any_keys_the_answer_is_come_back_later(
-    remote: TokenVerifier, server: JwksServer, response: dict[str, Any]
-) -> None:
-    server.say(**response)
-    for _ in range(2):
-        with pytest.raises(UnavailableError) as caught:
-            await remote.verify(hosted())
-        assert caught.value.retry_after_s == 30
-    assert server.fetches == 1
-
-
-async def test_a_server_that_is_down_is_survived() -> None:
-    verifier = TokenVerifier(secret=None, keys=KeySet("http://127.0.0.1:1/jwks"))
-    with pytest.raises(UnavailableError):
-        await verifier.verify(hosted())
-
-
-async def test_a_server_that_hangs_is_given_up(
-    remote: TokenVerifier, server: JwksServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def trickle(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        while True:
-            await response.write(b" ")
-            await asyncio.sleep(0.02)
-
-    server.answer = trickle
-    monkeypatch.setattr("kernel.auth.jwks.FETCH_TIMEOUT_S", 0.3)
-    started = time.monotonic()
-    with pytest.raises(UnavailableError):
-        await remote.verify(hosted())
-    assert time.monotonic() - started < 2
