@@ -11,7 +11,7 @@ from tests.support.jwks import SECRET, JwksServer
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[JwksServer]:
+async def key_server() -> AsyncIterator[JwksServer]:
     jwks = JwksServer()
     app = web.Application()
     app.router.add_get("/jwks", jwks.handle)
@@ -25,9 +25,9 @@ async def server() -> AsyncIterator[JwksServer]:
 
 
 @pytest.fixture
-def remote(server: JwksServer) -> TokenVerifier:
+def remote(key_server: JwksServer) -> TokenVerifier:
     """Trusts the host's keys only."""
-    return TokenVerifier(secret=None, keys=KeySet(server.url))
+    return TokenVerifier(secret=None, keys=KeySet(key_server.url))
 
 
 @pytest.fixture

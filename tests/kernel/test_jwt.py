@@ -1,4 +1,4 @@
-"""Tokens of every wrong kind are refused; keys come from a real HTTP server."""
+"""Tokens of every wrong kind are refused; keys come from a real HTTP key_server."""
 
 import asyncio
 import base64
@@ -49,11 +49,11 @@ def test_the_same_grant_gives_the_same_token() -> None:
     ("kid", "key", "algorithm"), [("r1", RSA_KEY, "RS256"), ("e1", EC_KEY, "ES256"), ("d1", ED_KEY, "EdDSA")]
 )
 async def test_the_hosts_tokens_are_accepted(
-    remote: TokenVerifier, server: JwksServer, kid: str, key: Any, algorithm: str
+    remote: TokenVerifier, key_server: JwksServer, kid: str, key: Any, algorithm: str
 ) -> None:
     for role in ("user", "auditor"):
         assert (await remote.verify(hosted(kid, key, algorithm, role=role))).role == role
-    assert server.fetches == 1
+    assert key_server.fetches == 1
 
 
 async def test_headers_that_identity_providers_add_are_ignored(local: TokenVerifier) -> None:
@@ -97,9 +97,9 @@ async def test_a_header_without_algorithm_is_refused(local: TokenVerifier) -> No
 
 
 @pytest.mark.parametrize("form", [PublicFormat.SubjectPublicKeyInfo, PublicFormat.PKCS1])
-async def test_a_public_key_is_no_hmac_secret(server: JwksServer, form: PublicFormat) -> None:
+async def test_a_public_key_is_no_hmac_secret(key_server: JwksServer, form: PublicFormat) -> None:
     """HS/RS confusion: the attacker signs by HMAC with the key that everybody can read."""
-    both = TokenVerifier(secret=SECRET, keys=KeySet(server.url))
+    both = TokenVerifier(secret=SECRET, keys=KeySet(key_server.url))
     for encoding in (Encoding.PEM, Encoding.DER):
         public = RSA_KEY.public_key().public_bytes(encoding, form)
         await refused(both, forged({"alg": "HS256", "kid": "r1"}, claims(), public))
@@ -114,8 +114,8 @@ async def test_without_a_secret_hmac_is_refused(remote: TokenVerifier) -> None:
     assert "algorithm" in await refused(remote, shared({"kid": "r1"}))
 
 
-async def test_a_symmetric_key_in_the_set_verifies_nothing(remote: TokenVerifier, server: JwksServer) -> None:
-    server.keys = [{"kty": "oct", "kid": "o1", "k": b64(SECRET.encode())}]
+async def test_a_symmetric_key_in_the_set_verifies_nothing(remote: TokenVerifier, key_server: JwksServer) -> None:
+    key_server.keys = [{"kty": "oct", "kid": "o1", "k": b64(SECRET.encode())}]
     with pytest.raises(UnauthenticatedError):
         await remote.verify(forged({"alg": "HS256", "kid": "o1"}, claims()))
     await refused(remote, forged({"alg": "RS256", "kid": "o1"}, claims()))
@@ -129,26 +129,26 @@ async def test_a_key_counts_only_for_its_own_algorithm(remote: TokenVerifier, wr
     await refused(remote, hosted(**wrong))
 
 
-async def test_an_encryption_key_signs_nothing(remote: TokenVerifier, server: JwksServer) -> None:
-    server.keys = [RSA_JWK | {"use": "enc"}]
+async def test_an_encryption_key_signs_nothing(remote: TokenVerifier, key_server: JwksServer) -> None:
+    key_server.keys = [RSA_JWK | {"use": "enc"}]
     await refused(remote, hosted())
 
 
-async def test_a_key_bound_to_another_algorithm_is_refused(remote: TokenVerifier, server: JwksServer) -> None:
-    server.keys = [RSA_JWK | {"alg": "RS512"}]
+async def test_a_key_bound_to_another_algorithm_is_refused(remote: TokenVerifier, key_server: JwksServer) -> None:
+    key_server.keys = [RSA_JWK | {"alg": "RS512"}]
     await refused(remote, hosted())
 
 
 @pytest.mark.parametrize("name", ["jku", "jwk", "x5u", "x5c", "crit", "b64", "zip", "enc"])
 async def test_headers_that_bring_their_own_trust_are_refused(
-    local: TokenVerifier, remote: TokenVerifier, server: JwksServer, name: str
+    local: TokenVerifier, remote: TokenVerifier, key_server: JwksServer, name: str
 ) -> None:
-    value = {"jku": server.url, "jwk": RSA_JWK, "crit": ["exp"], "b64": False}.get(name, "https://evil.example/key")
+    value = {"jku": key_server.url, "jwk": RSA_JWK, "crit": ["exp"], "b64": False}.get(name, "https://evil.example/key")
     await refused(local, forged({"alg": "HS256", name: value}, claims()))
     signed, _, _ = forged({"alg": "RS256", "kid": "r1", name: value}, claims()).rpartition(".")
     signature = RSAAlgorithm(RSAAlgorithm.SHA256).sign(signed.encode(), RSA_KEY)
     await refused(remote, f"{signed}.{b64(signature)}")
-    assert server.fetches == 0
+    assert key_server.fetches == 0
 
 
 # Claims
