@@ -10,9 +10,7 @@ LONGEST = 400
 
 def too_long(folder: Path) -> list[str]:
     """Source files that can no longer be read in one sitting."""
-    return [
-        str(file) for file in sorted(folder.rglob("*.py")) if len(file.read_text().splitlines()) > LONGEST
-    ]
+    return [str(file) for file in sorted(folder.rglob("*.py")) if len(file.read_text().splitlines()) > LONGEST]
 
 
 def behind_the_face(file: Path) -> list[str]:
