@@ -77,10 +77,13 @@ async def test_the_same_checks_find_a_database_that_forgets(
 ) -> None:
     """The broken variant: PostgreSQL confirms commits that it hasn't written yet, which production mode refuses."""
     await execute(mortal_dsn, f"ALTER DATABASE {name_in(mortal_dsn)} SET synchronous_commit = off")
+    await execute(mortal_dsn, "ALTER SYSTEM SET wal_writer_delay = '10s'")
+    await execute(mortal_dsn, "SELECT pg_reload_conf()")
     with running_server(mortal_dsn, tmp_path) as server:
         talkers = booking(server, "b1", "ana", "ben")
         async with talking(*talkers):
             await under_load(talkers)
+            await execute(mortal_dsn, "CHECKPOINT")
             await acknowledged(talkers[0], more=1)
             os.kill(postmaster(), signal.SIGKILL)
         await recovered(mortal_dsn)

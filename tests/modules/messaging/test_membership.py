@@ -183,9 +183,9 @@ async def heard_after_removal(room: Room) -> list[Any]:
         await one.receive("message.created")
         await room.put(ben=None)
         left = [await socket.receive("participant.left") for socket in (one, two)]
-        await asyncio.sleep(0.05)
         talk.cancel()
         await asyncio.gather(talk, return_exceptions=True)
+        await at_ana.message("one more", context=room.where)
         for socket in (one, two):
             await answers(socket)
     assert left[0] == left[1]
