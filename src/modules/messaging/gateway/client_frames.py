@@ -100,6 +100,6 @@ def ref_of(text: str) -> str | None:
     """Return the `ref` of a frame that is otherwise wrong, so that the client knows which one it was."""
     try:
         ref = _decode_loosely(text).ref
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
     return ref if ref is not None and len(ref) <= 128 else None  # noqa: PLR2004 - as in Ref
