@@ -1,6 +1,5 @@
 """Keeping a context as its host wants it: the difference to the present becomes records of the log."""
 
-from contextlib import AbstractAsyncContextManager, nullcontext
 from uuid import UUID
 
 from bus import Bus, Event
@@ -14,7 +13,7 @@ from modules.messaging.log import append
 from modules.messaging.log.record import Draft, Record
 from modules.messaging.ports import People
 from modules.messaging.schemas import ContextParticipant, PutContext
-from modules.messaging.writer import Announcer, Writer, queries
+from modules.messaging.writer import Announcer, queries
 
 UPSERT = f"""
 INSERT INTO chat_contexts (context_type, context_id, title, status, metadata, participants)
@@ -51,7 +50,6 @@ class Contexts:
         bus: Bus,
         people: People,
         announcer: Announcer,
-        writer: Writer,
         *,
         max_participants: int,
     ) -> None:
@@ -59,7 +57,6 @@ class Contexts:
         self._bus = bus
         self._people = people
         self._announcer = announcer
-        self._writer = writer
         self._max_participants = max_participants
 
     async def put(self, context_type: str, context_id: str, wanted: PutContext) -> bool:
@@ -69,7 +66,7 @@ class Contexts:
             MalformedError: too many participants, one twice, an unknown person or role.
         """
         roles = await self._checked(context_type, wanted)
-        async with await self._turn(context_type, context_id), self._database.transaction() as tx:
+        async with self._database.transaction() as tx:
             row = await tx.connection.fetchrow(
                 UPSERT, context_type, context_id, wanted.title, wanted.status, wanted.metadata or {}, roles
             )
@@ -77,12 +74,6 @@ class Contexts:
             if channel is not None:
                 await self._sync(tx, channel, roles, wanted)
         return bool(row and row["created"])
-
-    async def _turn(self, context_type: str, context_id: str) -> AbstractAsyncContextManager[None]:
-        """Return the writer's turn if there is a channel whose log may grow: announcements keep to the log's order."""
-        async with self._database.connection() as connection:
-            exists = await connection.fetchval(CHANNEL, context_type, context_id)
-        return self._writer.turn if exists else nullcontext()
 
     async def _checked(self, context_type: str, wanted: PutContext) -> dict[str, str]:
         if len(wanted.participants) > self._max_participants:

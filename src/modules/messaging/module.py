@@ -45,7 +45,7 @@ class MessagingModule:
         self.conversations = Conversations(database)
         self.writer = Writer(database, bus, broadcast)
         self.messaging = Messaging(database, people, self.writer, settings)
-        contexts = Contexts(database, bus, people, broadcast, self.writer, max_participants=settings.max_participants)
+        contexts = Contexts(database, bus, people, broadcast, max_participants=settings.max_participants)
         self.gateway = Gateway(
             database=database,
             hub=hub,

@@ -8,7 +8,8 @@ whatever the short way can't: channels not known yet, contexts without one, refu
 on stale knowledge) and repeats.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -28,10 +29,15 @@ from modules.messaging.writer.send import Announcer, ContextKey, Outcome, Send, 
 
 
 class Written(msgspec.Struct, frozen=True):
-    """What became of a batch, in order, and the events to release. Returned after the commit."""
+    """What became of a batch, in order, and the events to release."""
 
     outcomes: Sequence[Outcome]
     events: Sequence[MessageCreated]
+
+
+Release = Callable[[Written], None]
+"""Called in the very step in which a commit is heard of, before anybody else in this process can go on: so records
+that others append to the same channels next can't be announced before the batch's. Must not raise."""
 
 
 class Paths:
@@ -43,36 +49,38 @@ class Paths:
         self._announcer = announcer
         self._memory = Memory()
 
-    async def write(self, sends: Sequence[Send]) -> Written:
-        """Write a batch, the short way if possible.
+    async def write(self, sends: Sequence[Send], release: Release) -> None:
+        """Write a batch, the short way if possible, and release it.
 
         Raises:
             UnavailableError: PostgreSQL is away; whether the batch was committed may be unknown.
         """
-        return await self._short(sends) or await self._sure(sends)
+        if not await self._short(sends, release):
+            await self._sure(sends, release)
 
-    async def _short(self, sends: Sequence[Send]) -> Written | None:
+    async def _short(self, sends: Sequence[Send], release: Release) -> bool:
         targets = [self._memory.channel_of(send.target) for send in sends]
         ids = set(targets)
         channels = None if None in ids else self._memory.recall({target for target in ids if target})
         if channels is None:
-            return None
+            return False
         before = [channel.head.head_hash for channel in channels.values()]
         outcomes = judge(channels, {}, targets, sends, now())
         records = [o.record for o in outcomes if isinstance(o, Stored) and not o.repeated]
         if len(records) < len(sends):
-            return None
+            return False
         self._memory.forget(channels)
         events = [_event(record, channels[record.channel_id]) for record in records]
         try:
             async with self._database.connection() as connection:
                 await append.insert_texts_expecting(connection, records, before, self._bus.stage(events))
+                self._memory.learn(channels)
+                release(Written(outcomes, events))
         except append.HeadMovedError:
-            return None
-        self._memory.learn(channels)
-        return Written(outcomes, events)
+            return False
+        return True
 
-    async def _sure(self, sends: Sequence[Send]) -> Written:
+    async def _sure(self, sends: Sequence[Send], release: Release) -> None:
         async with self._database.transaction() as tx:
             targets, (found, refused) = await self._resolve(tx, sends)
             channels = await self._lock(tx, {target for target in targets if target})
@@ -84,9 +92,9 @@ class Paths:
             records = [o.record for o in outcomes if isinstance(o, Stored) and not o.repeated]
             events = [_event(record, channels[record.channel_id]) for record in records]
             await self._insert(tx, records, channels, events)
-        self._memory.learn_contexts(found)
-        self._memory.learn(channels)
-        return Written(outcomes, events)
+            tx.after_commit(partial(self._memory.learn_contexts, found))
+            tx.after_commit(partial(self._memory.learn, channels))
+            tx.after_commit(partial(release, Written(outcomes, events)))
 
     async def _resolve(self, tx: Transaction, sends: Sequence[Send]) -> tuple[list[UUID | None], Opened]:
         """Find each send's channel, making those of contexts that get their first message."""

@@ -24,6 +24,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 import asyncpg
 import structlog
@@ -32,6 +33,7 @@ from bus import Bus
 from kernel.database import Database
 from kernel.errors import ParleyError, UnavailableError
 from kernel.telemetry.metrics import MESSAGES, WRITER_BATCH, WRITER_COMMIT
+from modules.messaging.log.record import Record
 from modules.messaging.writer.paths import Paths, Written
 from modules.messaging.writer.send import Announcer, Outcome, Send, Stored
 
@@ -51,9 +53,6 @@ class Writer:
         self._announcer = announcer
         self._waiting: deque[Send] = deque()
         self._wake = asyncio.Event()
-        self.turn = asyncio.Lock()
-        """Held from before a batch's transaction until it is announced. Who appends other records to a channel holds it
-        likewise: between a commit and its announcement nobody else here commits, so frames keep to the log's order."""
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
@@ -90,20 +89,20 @@ class Writer:
                     return
                 self._wake.clear()
                 continue
-            async with self.turn:
-                await self._write([self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))])
+            await self._write([self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))])
 
     async def _write(self, sends: list[Send]) -> None:
         started = time.perf_counter()
+        unsettled = list(sends)
         try:
-            self._release(sends, await self._paths.write(sends))
+            await self._paths.write(sends, partial(self._release, unsettled))
         except ParleyError as error:
-            self._settle_all(sends, error)
+            self._settle_all(unsettled, error)
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             await self._write_alone(sends, error)
         except Exception:
             log.exception("writer_failed", sends=len(sends))
-            self._settle_all(sends, UnavailableError("The message could not be written; try again"))
+            self._settle_all(unsettled, UnavailableError("The message could not be written; try again"))
         WRITER_BATCH.observe(len(sends))
         WRITER_COMMIT.observe(time.perf_counter() - started)
 
@@ -116,14 +115,24 @@ class Writer:
         for send in sends:
             await self._write([send])
 
-    def _release(self, sends: Sequence[Send], written: Written) -> None:
-        """Tell everybody, in the order of the log: what stands before an ack was sent before it."""
-        for send, outcome in zip(sends, written.outcomes, strict=True):
+    def _release(self, unsettled: list[Send], written: Written) -> None:
+        """Tell everybody, in the order of the log: what stands before an ack was sent before it.
+
+        The batch is committed and settled with that: a connection that breaks afterwards changes nothing.
+        """
+        for send, outcome in zip(unsettled, written.outcomes, strict=True):
             if isinstance(outcome, Stored) and not outcome.repeated:
-                self._announcer.announce(outcome.record, send.origin)
+                self._announce(outcome.record, send.origin)
             self._settle_one(send, outcome)
+        unsettled.clear()
         MESSAGES.labels("text").inc(len(written.events))
         self._bus.release(written.events)
+
+    def _announce(self, record: Record, origin: object | None) -> None:
+        try:
+            self._announcer.announce(record, origin)
+        except Exception:
+            log.exception("announce_failed")
 
     def _settle_all(self, sends: Sequence[Send], error: ParleyError) -> None:
         for send in sends:
