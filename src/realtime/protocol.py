@@ -8,11 +8,15 @@ from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
+from websockets.frames import Frame
 from websockets.http11 import Request
 
 EXTENSION = "parley.socket"
 CLOSE_TIMEOUT_S = 5.0
 """How long a peer may take to answer a close before its connection is dropped with what it didn't read."""
+
+MAX_UNREAD_BYTES = 1 << 20
+"""What may wait for a peer that sends pings: it is written on top of the frames, which are bounded above."""
 
 
 class ParleyWebSocketProtocol(WebSocketsSansIOProtocol):
@@ -24,6 +28,22 @@ class ParleyWebSocketProtocol(WebSocketsSansIOProtocol):
         if hasattr(self, "scope"):
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions[EXTENSION] = self
+
+    def handle_ping(self) -> None:
+        """Answer, but not for ever a peer that takes no answers: pings pass no limit of the application."""
+        super().handle_ping()
+        if self.buffered_bytes > MAX_UNREAD_BYTES:
+            self.transport.abort()
+
+    def keepalive_timeout(self) -> None:
+        """Give up a silent peer, even one whose kernel holds the connection open and takes nothing."""
+        super().keepalive_timeout()
+        self._abort_later()
+
+    def handle_close(self, event: Frame) -> None:
+        """Let go of a peer that says goodbye, even one that never reads what it was sent before."""
+        super().handle_close(event)
+        self._abort_later()
 
     @property
     def buffered_bytes(self) -> int:
@@ -49,4 +69,9 @@ class ParleyWebSocketProtocol(WebSocketsSansIOProtocol):
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
-        self.close_timer = self.loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)
+        self._abort_later()
+
+    def _abort_later(self) -> None:
+        """Drop the connection soon; `connection_lost` cancels that when it is gone by itself."""
+        if self.close_timer is None and not self.disconnected:
+            self.close_timer = self.loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)
