@@ -23,7 +23,7 @@ class Tickets:
         """Return a new ticket for `caller`; whoever brings it within `TTL_S` seconds is let in as them."""
         ticket = secrets.token_urlsafe(32)
         async with self._database.transaction() as tx:
-            await tx.connection.execute("DELETE FROM chat_socket_tickets WHERE expires_at < now()")
+            await tx.connection.execute(store.FORGET_TICKETS)
             expires_at = await tx.connection.fetchval(
                 store.ISSUE_TICKET, _hash(ticket), caller.id, caller.role, caller.expires_at, TTL_S
             )
