@@ -30,7 +30,7 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class ChannelHead(msgspec.Struct, frozen=True):
-    """Where a channel is, and where its reader is."""
+    """Where a channel is, and where its reader is. Unread texts are counted among the newest 1,000 records."""
 
     channel_id: UUID
     last_seq: int
