@@ -22,6 +22,7 @@ from kernel.runtime_role import RUNTIME_ROLE
 log = structlog.get_logger(__name__)
 
 COMMAND_TIMEOUT_S = 30
+ACQUIRE_TIMEOUT_S = 10
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -74,6 +75,8 @@ class Database:
     """Connections to PostgreSQL; `open` it before use, `close` it at the end."""
 
     pool: "asyncpg.Pool[asyncpg.Record]"
+    reserved: "asyncpg.Pool[asyncpg.Record]"
+    """For the writer: however slow other requests are, messages are still written."""
     engine: AsyncEngine
 
     @classmethod
@@ -86,15 +89,8 @@ class Database:
     async def open(self, dsn: str, *, size: int, role: str | None) -> None:
         """Open both pools, acting as `role` (None: as the user of the DSN)."""
         settings = {"application_name": "parley", "timezone": "UTC"} | ({"role": role} if role else {})
-        self.pool = await asyncpg.create_pool(
-            plain_dsn(dsn),
-            min_size=1,
-            max_size=size,
-            command_timeout=COMMAND_TIMEOUT_S,
-            server_settings=settings,
-            init=_read_jsonb,
-            reset=_keep,
-        )
+        self.pool = await _pool(dsn, settings, size)
+        self.reserved = await _pool(dsn, settings, 1)
         self.engine = create_async_engine(
             sqlalchemy_url(dsn),
             pool_size=2,
@@ -106,32 +102,34 @@ class Database:
     async def close(self) -> None:
         """Close every connection, waiting for those in use for at most five seconds."""
         await self.engine.dispose()
-        try:
-            await asyncio.wait_for(self.pool.close(), 5)
-        except TimeoutError:
-            self.pool.terminate()
+        for pool in (self.reserved, self.pool):
+            try:
+                await asyncio.wait_for(pool.close(), 5)
+            except TimeoutError:
+                pool.terminate()
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """Borrow a connection outside a transaction, for reading.
+    async def connection(self, *, reserved: bool = False) -> AsyncIterator[Connection]:
+        """Borrow a connection outside a transaction, for reading; `reserved` is the writer's.
 
         Raises:
-            UnavailableError: PostgreSQL is away.
+            UnavailableError: PostgreSQL is away, or no connection came free in time.
         """
+        pool = self.reserved if reserved else self.pool
         try:
-            async with self.pool.acquire() as connection:
+            async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
                 yield connection  # type: ignore[misc]
         except CONNECTION_LOST as error:
             raise database_away(error) from error
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
+    async def transaction(self, *, reserved: bool = False) -> AsyncIterator[Transaction]:
         """Run a transaction; its after-commit effects have run when the block is left.
 
         Raises:
             UnavailableError: PostgreSQL is away, or went away: whether the commit happened may be unknown.
         """
-        async with self.connection() as connection, transaction_on(connection) as tx:
+        async with self.connection(reserved=reserved) as connection, transaction_on(connection) as tx:
             yield tx
 
 
@@ -139,6 +137,18 @@ def database_away(error: BaseException) -> UnavailableError:
     """Return the answer to give when `error` says that the connection was lost."""
     log.warning("database_away", error=type(error).__name__)
     return UnavailableError("The database is away; try again", retry_after_s=2)
+
+
+async def _pool(dsn: str, settings: dict[str, str], size: int) -> "asyncpg.Pool[asyncpg.Record]":
+    return await asyncpg.create_pool(
+        plain_dsn(dsn),
+        min_size=1,
+        max_size=size,
+        command_timeout=COMMAND_TIMEOUT_S,
+        server_settings=settings,
+        init=_read_jsonb,
+        reset=_keep,
+    )
 
 
 async def _read_jsonb(connection: Any) -> None:

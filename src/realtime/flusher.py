@@ -7,6 +7,13 @@ busy channel a socket gets many frames at once; on a quiet one a frame waits for
 import asyncio
 from typing import Protocol
 
+import structlog
+
+log = structlog.get_logger(__name__)
+
+
+log = structlog.get_logger(__name__)
+
 
 class Flushable(Protocol):
     """Something that gathers, and can let go."""
@@ -31,4 +38,7 @@ class Flusher:
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
         for flushable in waiting:
-            flushable.flush()
+            try:
+                flushable.flush()
+            except Exception:
+                log.exception("flush_failed")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 PARLEY = str(Path(sys.executable).with_name("parley"))
 SERVE = (PARLEY, "serve")
@@ -27,11 +28,19 @@ class Server:
     def __init__(self, environment: Mapping[str, str], log: Path, program: Sequence[str] = ()) -> None:
         self.program = program or SERVE
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.ws_url = f"ws://127.0.0.1:{self.port}/ws/chat"
         self.environment = environment
         self.log = log
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where its HTTP is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        """Where its chat socket is."""
+        return f"ws://127.0.0.1:{self.port}/ws/chat"
 
     @property
     def pid(self) -> int:
@@ -40,7 +49,21 @@ class Server:
         return self._process.pid
 
     def start(self) -> None:
-        """Start it and wait until it is ready."""
+        """Start it and wait until it is ready; elsewhere if somebody was faster to take the port."""
+        self._launch()
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if self._process is not None and self._process.poll() is not None:
+                told = self.log.read_text()[-3000:]
+                assert "already in use" in told, told
+                self.port = free_port()
+                self._launch()
+            if self._answers() and self._listens():
+                return
+            time.sleep(0.05)
+        raise TimeoutError(self.log.read_text()[-3000:])
+
+    def _launch(self) -> None:
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [*self.program, "--port", str(self.port)],
@@ -49,16 +72,17 @@ class Server:
                 stdout=output,
                 stderr=output,
             )
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline:
-            assert self._process.poll() is None, self.log.read_text()[-3000:]
-            try:
-                if httpx.get(f"{self.url}/health/ready", timeout=2).status_code == 200:
-                    return
-            except httpx.HTTPError:
-                pass
-            time.sleep(0.05)
-        raise TimeoutError(self.log.read_text()[-3000:])
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/health/ready", timeout=2, trust_env=False).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def _listens(self) -> bool:
+        """Whether it is ours that answers: tests beside us start servers, too."""
+        sockets = psutil.Process(self.pid).net_connections("tcp")
+        return any(s.status == psutil.CONN_LISTEN and s.laddr.port == self.port for s in sockets)
 
     def stop(self) -> int:
         """Ask it to stop, and wait; returns its exit code."""

@@ -146,8 +146,8 @@ class Lingering(Database):
         self.leave = asyncio.Event()
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        async with super().connection() as connection:
+    async def connection(self, *, reserved: bool = False) -> AsyncIterator[Connection]:
+        async with super().connection(reserved=reserved) as connection:
             yield connection
             self.read.set()
             await self.leave.wait()

@@ -74,12 +74,12 @@ class CrashingDatabase(Database):
     """A database during whose commits the process may die: before they happen, or after."""
 
     def __init__(self, real: Database, fuse: Fuse) -> None:
-        self.pool, self.engine, self._fuse = real.pool, real.engine, fuse
+        self.pool, self.reserved, self.engine, self._fuse = real.pool, real.reserved, real.engine, fuse
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
+    async def transaction(self, *, reserved: bool = False) -> AsyncIterator[Transaction]:
         """Run a transaction, with a step before and after its commit."""
-        async with super().transaction() as tx:
+        async with super().transaction(reserved=reserved) as tx:
             yield tx
             self._fuse.burn()
         self._fuse.burn()

@@ -8,14 +8,14 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
-from kernel.auth import Authenticator, Principal
+from kernel.auth import Authenticator, DeactivatedError, Principal
 from kernel.clock import from_unix, rfc3339
 from kernel.errors import MalformedError, ParleyError, TooManyRequestsError, UnauthenticatedError, undecodable
 from kernel.ratelimit import Bucket
 from modules.messaging import views
 from modules.messaging.gateway import client_frames as client
 from modules.messaging.gateway import server_frames as server
-from modules.messaging.gateway.closing import EXPIRED, NOT_UNDERSTOOD, TOO_MANY
+from modules.messaging.gateway.closing import DEACTIVATED, EXPIRED, NOT_UNDERSTOOD, TOO_MANY
 from modules.messaging.gateway.resumption import Resumption
 from modules.messaging.schemas import PostMessage
 from modules.messaging.service import Messaging
@@ -113,6 +113,9 @@ class Session:
     async def _refresh(self, frame: client.Auth) -> None:
         try:
             principal = await self._services.authenticator.authenticate(frame.token)
+        except DeactivatedError as error:
+            self._connection.close(DEACTIVATED, error.title)
+            return
         except UnauthenticatedError as error:
             self._connection.close(EXPIRED, error.detail)
             return

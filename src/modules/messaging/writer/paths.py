@@ -36,8 +36,8 @@ class Written(msgspec.Struct, frozen=True):
 
 
 Release = Callable[[Written], None]
-"""Called in the very step in which a commit is heard of, before anybody else in this process can go on: so records
-that others append to the same channels next can't be announced before the batch's. Must not raise."""
+"""Called in the very step in which a commit is heard of. Who appends to the same channels next has several round trips
+to go until then, so announcements keep to the log's order. Must not raise."""
 
 
 class Paths:
@@ -72,7 +72,7 @@ class Paths:
         self._memory.forget(channels)
         events = [_event(record, channels[record.channel_id]) for record in records]
         try:
-            async with self._database.connection() as connection:
+            async with self._database.connection(reserved=True) as connection:
                 await append.insert_texts_expecting(connection, records, before, self._bus.stage(events))
                 self._memory.learn(channels)
                 release(Written(outcomes, events))
@@ -81,7 +81,7 @@ class Paths:
         return True
 
     async def _sure(self, sends: Sequence[Send], release: Release) -> None:
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(reserved=True) as tx:
             targets, (found, refused) = await self._resolve(tx, sends)
             channels = await self._lock(tx, {target for target in targets if target})
             keys = [(t, s.sender.user_id, s.client_id) for t, s in zip(targets, sends, strict=True) if t in channels]

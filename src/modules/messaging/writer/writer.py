@@ -98,6 +98,9 @@ class Writer:
             await self._paths.write(sends, partial(self._release, unsettled))
         except ParleyError as error:
             self._settle_all(unsettled, error)
+        except asyncio.CancelledError:
+            self._settle_all(unsettled, UnavailableError("The server is stopping"))
+            raise
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             await self._write_alone(sends, error)
         except Exception:
