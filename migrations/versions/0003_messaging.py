@@ -100,7 +100,6 @@ def upgrade() -> None:
     op.execute("ALTER TABLE chat_messages ENABLE ALWAYS TRIGGER refuse_change")
     op.execute("ALTER TABLE chat_messages ENABLE ALWAYS TRIGGER refuse_truncate")
 
-
     op.execute("""
         CREATE TABLE chat_socket_tickets (
             ticket_hash bytea CONSTRAINT pk_chat_socket_tickets PRIMARY KEY,
