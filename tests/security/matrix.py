@@ -13,7 +13,7 @@ from tests.support.chat import chat
 from tests.support.inputs import example
 from tests.support.servers import Host
 
-PLACES = {"context_type": "booking", "context_id": "theirs", "user_id": "nobody"}
+PLACES = {"context_type": "booking", "context_id": "theirs", "user_id": "somebody"}
 FRAMES: dict[str, Any] = {str(f.__struct_config__.tag): f for f in client_frames.ClientFrame.__subclasses__()}
 AFTER = {"type": "ping", "ref": "after"}
 
