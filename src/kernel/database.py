@@ -118,7 +118,7 @@ class Database:
         pool = self.reserved if reserved else self.pool
         try:
             async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
-                yield connection  # type: ignore[misc]
+                yield connection  # type: ignore[misc]  # the pool lends a proxy that behaves as one
         except CONNECTION_LOST as error:
             raise database_away(error) from error
 

@@ -51,7 +51,6 @@ ClientId = Annotated[
     ),
 ]
 Title = Annotated[str, Meta(min_length=1, max_length=200, pattern=NO_NUL)]
-Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=NO_NUL)]
 Url = Annotated[str, Meta(max_length=2000, pattern=URL, examples=["https://example.org/ana.png"])]
 
 

@@ -14,7 +14,7 @@ SOCKET_PATH_LIMIT = 103
 """Bytes that a socket's path may have on macOS; Linux allows four more."""
 
 # Not $TMPDIR: every process must work out the same names, whatever its environment.
-SHELTER_PARENTS = (Path("/tmp"), Path("/var/lib"))  # noqa: S108
+SHELTER_PARENTS = (Path("/tmp"), Path("/var/lib"))  # noqa: S108 - made with a name and rights of our own
 
 
 class EmbeddedPostgresError(Exception):

@@ -56,7 +56,7 @@ def launch(place: Place, binaries: Path, account: Account) -> subprocess.Popen[b
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr,
         # Safe beside our other thread: it waits in a system call and holds none of Python's locks.
-        preexec_fn=die_with_parent(IMMEDIATE_SHUTDOWN),  # noqa: PLW1509
+        preexec_fn=die_with_parent(IMMEDIATE_SHUTDOWN),  # noqa: PLW1509 - see above
         user=account.user,
         group=account.group,
         extra_groups=account.extra_groups,

@@ -3,7 +3,7 @@
 A route that says nothing is refused to everybody: forgetting is safe.
 """
 
-from typing import Any, TypeAlias
+from typing import Any
 
 from litestar import Request
 from litestar.connection import ASGIConnection
@@ -12,13 +12,11 @@ from litestar.handlers import BaseRouteHandler
 from kernel.auth import Authenticator, Principal
 from kernel.errors import ForbiddenError, ParleyError, UnauthenticatedError
 
-Caller: TypeAlias = Principal
 AUTHENTICATOR = "parley_authenticator"
 
 ANYONE = "anyone"
 USER = "user"
 ADMIN = "admin"
-AUDITOR = "auditor"
 
 
 def key(scope: str) -> str:

@@ -94,4 +94,4 @@ async def listing(
 
 
 def _delivery(row: object) -> Delivery:
-    return Delivery(**dict(row))  # type: ignore[call-overload]
+    return Delivery(**dict(row))  # type: ignore[call-overload]  # the columns are its fields
