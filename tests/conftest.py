@@ -8,6 +8,7 @@ import pytest
 from kernel.database import Database
 from kernel.settings import Settings
 from tests.support.databases import Databases, databases
+from tests.support.redis_server import RedisServer, running_redis
 from tests.support.servers import Host, Server, running_server
 
 
@@ -45,6 +46,13 @@ async def database(dsn: str) -> AsyncIterator[Database]:
 def settings(tmp_path: Path, dsn: str) -> Settings:
     """Settings on a fresh database."""
     return Settings(data_dir=tmp_path, database_url=dsn)
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """An empty Redis that the test may kill, pause and bring back."""
+    with running_redis(tmp_path) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,113 @@
+"""A network that fails: between one client and a server, while the server's other clients notice nothing."""
+
+import asyncio
+import threading
+from asyncio import StreamReader, StreamWriter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+CHUNK = 65536
+
+
+class Partition:
+    """A TCP proxy on `port` in front of a server of this machine, which a test makes fail."""
+
+    port: int
+
+    def __init__(self, server_port: int) -> None:
+        self._server_port = server_port
+        self._refusing = False
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._stopping = asyncio.Event()
+        self._open: set[StreamWriter] = set()
+
+    async def serve(self, started: Callable[[], None]) -> None:
+        """Serve until `stop`."""
+        self._loop = asyncio.get_running_loop()
+        server = await asyncio.start_server(self._pass_on, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        started()
+        await self._stopping.wait()
+        server.close()
+        self._cut()
+
+    def stall(self) -> None:
+        """Let nothing through any more and break nothing, as a network that drops packets."""
+        self._do(self._flowing.clear)
+
+    def cut(self) -> None:
+        """Break every connection, and each new one at once."""
+        self._do(self._cut)
+
+    def heal(self) -> None:
+        """Let everything through again, what was held up first."""
+        self._do(self._heal)
+
+    def stop(self) -> None:
+        """End the proxy and its connections."""
+        self._do(self._stopping.set)
+
+    def _do(self, what: Callable[[], None]) -> None:
+        async def do() -> None:
+            what()
+
+        asyncio.run_coroutine_threadsafe(do(), self._loop).result()
+
+    def _cut(self) -> None:
+        self._refusing = True
+        for writer in self._open:
+            writer.transport.abort()
+
+    def _heal(self) -> None:
+        self._refusing = False
+        self._flowing.set()
+
+    async def _pass_on(self, reader: StreamReader, writer: StreamWriter) -> None:
+        with self._counted(writer), suppress(OSError):
+            if self._refusing:
+                return
+            from_server, to_server = await asyncio.open_connection("127.0.0.1", self._server_port)
+            with self._counted(to_server):
+                ways = [self._pump(reader, to_server), self._pump(from_server, writer)]
+                await first_of([asyncio.ensure_future(way) for way in ways])
+
+    async def _pump(self, reader: StreamReader, writer: StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(CHUNK):
+                await self._flowing.wait()
+                writer.write(data)
+                await writer.drain()
+
+    @contextmanager
+    def _counted(self, writer: StreamWriter) -> Iterator[None]:
+        self._open.add(writer)
+        try:
+            yield
+        finally:
+            self._open.discard(writer)
+            writer.transport.abort()
+
+
+async def first_of(tasks: list[asyncio.Future[None]]) -> None:
+    """Wait for the first to end, and end the others."""
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+@contextmanager
+def partition(server_port: int) -> Iterator[Partition]:
+    """Put a network that can fail in front of a server; it has a thread of its own, so that a test may block."""
+    network = Partition(server_port)
+    started = threading.Event()
+    thread = threading.Thread(target=lambda: asyncio.run(network.serve(started.set)))
+    thread.start()
+    started.wait()
+    try:
+        yield network
+    finally:
+        network.stop()
+        thread.join()
