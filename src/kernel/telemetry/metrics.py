@@ -22,3 +22,5 @@ WRITER_COMMIT = Histogram(
 )
 DELIVERIES = Counter("parley_deliveries_total", "Changes of state of SMS and push deliveries", ["transport", "state"])
 OUTBOX_AGE = Gauge("parley_outbox_age_seconds", "How overdue the oldest waiting event is")
+BACKPLANE_CONNECTED = Gauge("parley_backplane_connected", "1 while the other instances can be told, by Redis")
+BACKPLANE_MESSAGES = Counter("parley_backplane_messages_total", "Messages between instances", ["way"])
