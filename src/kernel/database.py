@@ -89,6 +89,7 @@ class Database:
     async def open(self, dsn: str, *, size: int, role: str | None) -> None:
         """Open both pools, acting as `role` (None: as the user of the DSN)."""
         settings = {"application_name": "parley", "timezone": "UTC"} | ({"role": role} if role else {})
+        self._dsn, self._settings = plain_dsn(dsn), settings
         self.pool = await _pool(dsn, settings, size)
         self.reserved = await _pool(dsn, settings, 1)
         self.engine = create_async_engine(
@@ -121,6 +122,16 @@ class Database:
                 yield connection  # type: ignore[misc]  # the pool lends a proxy that behaves as one
         except CONNECTION_LOST as error:
             raise database_away(error) from error
+
+    async def dedicated(self, *, timeout_s: float) -> Connection:
+        """Open a connection outside the pools, each command on it limited to `timeout_s`. Whoever asks ends it.
+
+        Raises:
+            OSError, TimeoutError, asyncpg.PostgresError: PostgreSQL is away.
+        """
+        return await asyncpg.connect(
+            self._dsn, timeout=timeout_s, command_timeout=timeout_s, server_settings=self._settings
+        )
 
     @asynccontextmanager
     async def transaction(self, *, reserved: bool = False) -> AsyncIterator[Transaction]:
