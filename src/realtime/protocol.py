@@ -12,15 +12,44 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 
 EXTENSION = "parley.socket"
+TOO_MANY = 4429
 CLOSE_TIMEOUT_S = 5.0
 """How long a peer may take to answer a close before its connection is dropped with what it didn't read."""
 
 MAX_UNREAD_BYTES = 1 << 20
 """What may wait for a peer that sends pings: it is written on top of the frames, which are bounded above."""
 
+PIECE_BYTES = 4096
+"""What is parsed of the peer's data before it is handled: one read may hold tens of thousands of tiny frames."""
+
+MAX_FRAGMENTS = 128
+"""In one message. They may be empty, so that the limit of its size doesn't bound them."""
+
 
 class ParleyWebSocketProtocol(WebSocketsSansIOProtocol):
     """Puts itself into the scope's extensions, and can be written to and closed without awaiting."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._unparsed = bytearray()
+        self._fragments = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Take in only so much at a time that what waits for the application stays small; the rest is kept as it is."""
+        self._unparsed += data
+        self._parse()
+
+    async def receive(self) -> Any:
+        """Return the next event, and parse on when it was the last."""
+        event = await super().receive()
+        self._parse()
+        return event
+
+    async def send(self, message: Any) -> None:
+        """Send as uvicorn does, which takes a refused handshake for one that the application forgot."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            self.handshake_complete = True
 
     def handle_connect(self, event: Request) -> None:
         """Start the application with a way to this object."""
@@ -28,6 +57,16 @@ class ParleyWebSocketProtocol(WebSocketsSansIOProtocol):
         if hasattr(self, "scope"):
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions[EXTENSION] = self
+
+    def handle_cont(self, event: Frame) -> None:
+        """Refuse a message in more fragments than anybody needs."""
+        self._fragments += 1
+        if self._fragments >= MAX_FRAGMENTS:
+            self.close_soon(TOO_MANY, f"at most {MAX_FRAGMENTS} fragments a message")
+            return
+        if event.fin:
+            self._fragments = 0
+        super().handle_cont(event)
 
     def handle_ping(self) -> None:
         """Answer, but not for ever a peer that takes no answers: pings pass no limit of the application."""
@@ -69,7 +108,14 @@ class ParleyWebSocketProtocol(WebSocketsSansIOProtocol):
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
+        self._parse()
         self._abort_later()
+
+    def _parse(self) -> None:
+        while self._unparsed and not self.read_paused and not self.transport.is_closing():
+            piece = bytes(self._unparsed[:PIECE_BYTES])
+            del self._unparsed[:PIECE_BYTES]
+            super().data_received(piece)
 
     def _abort_later(self) -> None:
         """Drop the connection soon; `connection_lost` cancels that when it is gone by itself."""

@@ -3,14 +3,13 @@
 import json
 import time
 from pathlib import Path
-from socket import SO_RCVBUF, SOL_SOCKET, socket
+from socket import socket
 
 import pytest
 
-from tests.support.servers import Host, Server, running_server
+from tests.support.servers import Host, running_server
+from tests.support.wire import FIN, PING, TEXT, connected, frame
 
-MASKED = 0x80
-TEXT, PING = 0x81, 0x89
 PLENTY_BYTES = 24 * 1024 * 1024
 """Several times what the system's own buffers take, and the server's bound on top."""
 
@@ -18,41 +17,23 @@ PLENTY_BYTES = 24 * 1024 * 1024
 def test_one_that_only_sends_pings_is_cut_off(dsn: str, tmp_path: Path) -> None:
     with (
         running_server(dsn, tmp_path, PARLEY_WS_AUTH_TIMEOUT_S="600") as server,
-        connected(server) as peer,
+        connected(server.port) as peer,
         pytest.raises(ConnectionError),
     ):
-        send_for_long(peer, frame(PING, b"x" * 125))
+        send_for_long(peer, frame(FIN | PING, b"x" * 125))
 
 
 def test_one_that_falls_silent_with_frames_on_their_way_is_dropped(dsn: str, tmp_path: Path) -> None:
     generous = {"PARLEY_MAX_FRAMES_PER_S": "1000000", "PARLEY_MAX_SOCKET_QUEUE_BYTES": "1000000000"}
-    with running_server(dsn, tmp_path, PARLEY_WS_HEARTBEAT_S="1", **generous) as server, connected(server) as peer:
+    with running_server(dsn, tmp_path, PARLEY_WS_HEARTBEAT_S="1", **generous) as server, connected(server.port) as peer:
         host = Host(server, server.cli("keys", "create", "k"))
         with host.http:
             token = host.user("ana")
-        peer.sendall(frame(TEXT, json.dumps({"type": "auth", "token": token}).encode()))
+        peer.sendall(frame(FIN | TEXT, json.dumps({"type": "auth", "token": token}).encode()))
         with pytest.raises(ConnectionError):
-            send_for_long(peer, frame(TEXT, json.dumps({"type": "ping", "ref": "r" * 90}).encode()), then_wait_s=15)
-
-
-def connected(server: Server) -> socket:
-    """Return a WebSocket past its handshake, with a buffer that takes in little."""
-    peer = socket()
-    peer.setsockopt(SOL_SOCKET, SO_RCVBUF, 16_384)
-    peer.settimeout(10)
-    peer.connect(("127.0.0.1", server.port))
-    peer.sendall(
-        b"GET /ws/chat HTTP/1.1\r\nHost: parley\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
-    assert b" 101 " in peer.recv(4096)
-    return peer
-
-
-def frame(opcode: int, payload: bytes) -> bytes:
-    """Return a client's frame, masked with zeros."""
-    size = bytes((MASKED | len(payload),)) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2, "big")
-    return bytes((opcode,)) + size + bytes(4) + payload
+            send_for_long(
+                peer, frame(FIN | TEXT, json.dumps({"type": "ping", "ref": "r" * 90}).encode()), then_wait_s=15
+            )
 
 
 def send_for_long(peer: socket, wire: bytes, *, then_wait_s: float = 0) -> None:
