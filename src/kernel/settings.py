@@ -62,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_frames_per_s: Positive = 50
     max_sockets_per_user: Count = 10
     max_sockets: Count = 20_000
+    max_joining: Count = 2_500
     max_socket_queue_bytes: Count = 256 * 1024
     ws_auth_timeout_s: Positive = 5
     ws_heartbeat_s: Positive = 30

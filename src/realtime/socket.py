@@ -9,6 +9,9 @@ from typing import Any, Protocol
 from realtime.frame import Frame
 from realtime.protocol import EXTENSION, ParleyWebSocketProtocol
 
+MAX_REASON_BYTES = 123
+"""What a close frame can carry (RFC 6455, 5.5)."""
+
 
 class Socket(Protocol):
     """Takes frames without blocking; the connection above it bounds what may be buffered."""
@@ -23,7 +26,7 @@ class Socket(Protocol):
         ...
 
     def close(self, code: int, reason: str) -> None:
-        """Close soon, without waiting. Further writes are ignored."""
+        """Close soon, without waiting, with as much of the reason as fits. Further writes are ignored."""
         ...
 
     async def drain(self) -> None:
@@ -33,6 +36,11 @@ class Socket(Protocol):
     async def finish(self) -> None:
         """Wait until a close has been handed over; called last."""
         ...
+
+
+def fitting(reason: str) -> str:
+    """Cut a reason to what a close frame can carry, between two characters."""
+    return reason.encode(errors="replace")[:MAX_REASON_BYTES].decode(errors="ignore")
 
 
 def socket_for(scope: Any, send: Any) -> Socket:
@@ -60,7 +68,7 @@ class DirectSocket:
 
     def close(self, code: int, reason: str) -> None:
         """Close soon."""
-        self._protocol.close_soon(code, reason)
+        self._protocol.close_soon(code, fitting(reason))
 
     async def drain(self) -> None:
         """Wait for the transport's buffer to fall below its mark."""
@@ -90,7 +98,7 @@ class AsgiSocket:
     def close(self, code: int, reason: str) -> None:
         """Send the close after what is queued."""
         if self._close is None:
-            self._close = (code, reason)
+            self._close = (code, fitting(reason))
             self._work()
 
     async def drain(self) -> None:

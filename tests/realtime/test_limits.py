@@ -1,10 +1,15 @@
 """What a socket may ask for has bounds; each refusal names its own."""
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import websockets
+from websockets.http11 import Response
 
+from kernel.errors import UnavailableError
+from modules.messaging.gateway.refusal import refuse
 from tests.support.chat import chat
 from tests.support.databases import Databases
 from tests.support.servers import Host, Server, running_server
@@ -14,6 +19,7 @@ LIMITS = {
     "PARLEY_MESSAGES_PER_S": "0.01",
     "PARLEY_MESSAGE_BURST": "3",
     "PARLEY_MAX_SOCKETS": "3",
+    "PARLEY_MAX_JOINING": "2",
 }
 
 
@@ -50,8 +56,38 @@ async def test_messages_by_whichever_door(host: Host) -> None:
 
 async def test_sockets(host: Host) -> None:
     cem, url = host.user("cem"), host.server.ws_url
-    async with chat(url, cem), chat(url, cem), chat(url, cem), websockets.connect(url, proxy=None) as fourth:
-        with pytest.raises(websockets.ConnectionClosed, match=r"1013.*at most 3 sockets here"):
-            await fourth.recv()
+    async with chat(url, cem), chat(url, cem), chat(url, cem):
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await websockets.connect(url, proxy=None)
+    assert_refused(refused.value.response, "At most 3 sockets here")
     async with chat(url, cem):
         pass
+
+
+async def test_sockets_on_their_way_in(host: Host) -> None:
+    url = host.server.ws_url
+    async with websockets.connect(url, proxy=None), websockets.connect(url, proxy=None):
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await websockets.connect(url, proxy=None)
+    assert_refused(refused.value.response, "At most 2 sockets on their way in")
+
+
+def assert_refused(response: Response, why: str) -> None:
+    """The answer to a handshake is a problem that names the limit, and a time to come back."""
+    assert response.status_code == 503
+    assert 1 <= int(response.headers["Retry-After"]) <= 6
+    assert response.headers["Content-Type"] == "application/problem+json"
+    problem = {"type": "/problems/unavailable", "title": "Temporarily unavailable", "status": 503, "detail": why}
+    assert json.loads(response.body) == problem
+
+
+async def test_a_server_that_knows_no_such_answer_accepts_and_closes() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await refuse({"extensions": {}}, send, UnavailableError("é" * 100))
+    assert [message["type"] for message in sent] == ["websocket.accept", "websocket.close"]
+    assert sent[1]["code"] == 1013
+    assert sent[1]["reason"] == "é" * 61

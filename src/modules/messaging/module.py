@@ -52,6 +52,7 @@ class MessagingModule:
             messaging=self.messaging,
             authenticator=authenticator,
             admission=Admission(authenticator=authenticator, tickets=tickets, people=people, settings=settings),
+            settled=self.writer.settled,
             settings=settings,
         )
         self.routes: Sequence[ControllerRouterHandler] = [

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
 from kernel.auth import Authenticator, DeactivatedError, Principal
-from kernel.errors import ParleyError, UnauthenticatedError, UnavailableError
+from kernel.errors import ParleyError, UnavailableError
 from kernel.settings import Settings
 from modules.messaging.gateway import client_frames as client
 from modules.messaging.gateway import closing
@@ -16,6 +17,8 @@ from modules.messaging.ports import People
 from modules.messaging.tickets import Tickets
 
 Receive = Callable[[], Awaitable[Any]]
+Credential = Callable[[], Awaitable[Principal]]
+"""What a peer showed; calling it finds out whose it is."""
 
 
 class RefusedError(Exception):
@@ -39,26 +42,52 @@ class Admission:
         own = urlsplit(settings.public_url)
         self._origins = frozenset(settings.allowed_origins) or frozenset({f"{own.scheme}://{own.netloc}"})
 
-    async def admit(self, scope: Any, receive: Receive) -> Principal:
-        """Return who is there.
+    async def credential(self, scope: Any, receive: Receive) -> Credential:
+        """Return what the peer shows, waiting for its first frame where it comes with that.
 
         Raises:
             RefusedError: with the close code of the reason.
         """
         self._check_origin(scope)
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        if "ticket" in query:
+            return partial(self._redeem, query["ticket"][0])
+        if "token" in query and self._query_token:
+            return partial(self._authenticator.authenticate, query["token"][0])
         try:
-            principal = await self._authenticate(scope, receive)
+            event = await asyncio.wait_for(receive(), self._timeout_s)
+        except TimeoutError:
+            raise RefusedError(closing.AUTH_TIMEOUT, f"no auth frame within {self._timeout_s:g} s") from None
+        return partial(self._authenticator.authenticate, _token(event))
+
+    async def admit(self, credential: Credential) -> Principal:
+        """Return who is there.
+
+        Raises:
+            RefusedError: with the close code of the reason.
+            UnavailableError: that can't be found out now.
+        """
+        try:
+            principal = await credential()
         except DeactivatedError as error:
             raise RefusedError(closing.DEACTIVATED, error.title) from None
-        except UnauthenticatedError as error:
-            raise RefusedError(closing.NOT_AUTHENTICATED, error.detail or error.title) from None
-        except UnavailableError as error:
-            raise RefusedError(closing.OVERLOADED, error.detail) from None
+        except UnavailableError:
+            raise
         except ParleyError as error:
-            raise RefusedError(closing.NOT_AUTHENTICATED, error.title) from None
+            raise RefusedError(closing.NOT_AUTHENTICATED, error.detail or error.title) from None
         if not principal.takes_part:
             raise RefusedError(closing.NOT_AUTHENTICATED, "sockets are for people who take part")
         return principal
+
+    async def check_active(self, user_id: str) -> None:
+        """Look again, now that the socket hears of a deactivation: one just before would be missed.
+
+        Raises:
+            RefusedError: the person was deactivated, or is gone.
+        """
+        person = (await self._people.find([user_id])).get(user_id)
+        if person is None or not person.active:
+            raise RefusedError(closing.DEACTIVATED, DeactivatedError.title)
 
     def _check_origin(self, scope: Any) -> None:
         """Browsers always send Origin; whoever doesn't is no browser, and can't be tricked by a page."""
@@ -66,21 +95,10 @@ class Admission:
         if origins and "*" not in self._origins and not set(origins) <= self._origins:
             raise RefusedError(closing.BAD_ORIGIN, "origin not allowed")
 
-    async def _authenticate(self, scope: Any, receive: Receive) -> Principal:
-        query = parse_qs(scope["query_string"].decode("latin-1"))
-        if "ticket" in query:
-            principal = await self._tickets.redeem(query["ticket"][0])
-            person = (await self._people.find([principal.id])).get(principal.id)
-            if person is None or not person.active:
-                raise DeactivatedError
-            return principal
-        if "token" in query and self._query_token:
-            return await self._authenticator.authenticate(query["token"][0])
-        try:
-            event = await asyncio.wait_for(receive(), self._timeout_s)
-        except TimeoutError:
-            raise RefusedError(closing.AUTH_TIMEOUT, f"no auth frame within {self._timeout_s:g} s") from None
-        return await self._authenticator.authenticate(_token(event))
+    async def _redeem(self, ticket: str) -> Principal:
+        principal = await self._tickets.redeem(ticket)
+        await self.check_active(principal.id)
+        return principal
 
 
 def _token(event: Any) -> str:
@@ -89,7 +107,7 @@ def _token(event: Any) -> str:
     try:
         frame = client.decode(event.get("text") or "")
     except (msgspec.MsgspecError, RecursionError):
-        raise UnauthenticatedError("expected an auth frame first") from None
+        frame = None
     if not isinstance(frame, client.Auth):
-        raise UnauthenticatedError("expected an auth frame first")
+        raise RefusedError(closing.NOT_AUTHENTICATED, "expected an auth frame first")
     return frame.token

@@ -9,8 +9,6 @@ Guarantees:
 - Removal from a channel takes effect in the same step in which its record is announced.
 """
 
-import asyncio
-import random
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 from uuid import UUID
@@ -21,7 +19,7 @@ import structlog
 from kernel.auth import Authenticator, Principal
 from kernel.clock import now, rfc3339
 from kernel.database import Database
-from kernel.errors import ParleyError
+from kernel.errors import UnavailableError
 from kernel.settings import Settings
 from kernel.telemetry.metrics import SOCKETS
 from modules.messaging import store
@@ -29,21 +27,20 @@ from modules.messaging.gateway import closing
 from modules.messaging.gateway import server_frames as server
 from modules.messaging.gateway.admission import Admission, Receive, RefusedError
 from modules.messaging.gateway.broadcast import channel_topic, is_channel
+from modules.messaging.gateway.draining import Draining
+from modules.messaging.gateway.entrance import Entrance, Guest
+from modules.messaging.gateway.refusal import Sender, refuse
 from modules.messaging.gateway.resumption import Epoch, Resumption
 from modules.messaging.gateway.session import Services, Session
 from modules.messaging.service import Messaging
 from realtime.connection import Connection
 from realtime.hub import Hub
-from realtime.socket import socket_for
+from realtime.socket import Socket, socket_for
 
 log = structlog.get_logger(__name__)
 
 SUBPROTOCOL = "parley.v1"
 CHANNELS_IN_READY = 200
-MAX_REASON_BYTES = 120
-"""A close frame carries at most 123 bytes of reason (RFC 6455, 5.5)."""
-
-Sender = Callable[[Any], Awaitable[None]]
 
 
 class Gateway:
@@ -57,6 +54,7 @@ class Gateway:
         messaging: Messaging,
         authenticator: Authenticator,
         admission: Admission,
+        settled: Callable[[], Awaitable[None]],
         settings: Settings,
     ) -> None:
         self._database = database
@@ -70,8 +68,12 @@ class Gateway:
             resumption=Resumption(database, messaging, self._epoch),
             frames_per_s=settings.max_frames_per_s,
         )
-        self._open = 0
-        self._draining = False
+        self._entrance = Entrance(
+            max_sockets=settings.max_sockets,
+            max_joining=settings.max_joining,
+            turns=max(1, settings.database_pool_size // 2),
+        )
+        self._draining = Draining(hub, settled)
         self._limits = server.Limits(
             message_chars=settings.max_message_chars,
             frame_bytes=settings.max_frame_bytes,
@@ -83,20 +85,20 @@ class Gateway:
     async def __call__(self, scope: Any, receive: Receive, send: Sender) -> None:
         """Serve one socket from its handshake to its end."""
         await receive()
-        offered = scope.get("subprotocols", [])
-        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if SUBPROTOCOL in offered else None})
-        socket = socket_for(scope, send)
-        self._open += 1
-        try:
-            principal = await self._admit(scope, receive)
-            limit = self._settings.max_socket_queue_bytes
-            connection = Connection(principal.id, socket, flusher=self._hub.flusher, queue_limit=limit)
-            await self._serve(connection, principal, receive)
-        except RefusedError as refusal:
-            socket.close(refusal.code, refusal.reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore"))
-        finally:
-            self._open -= 1
-            await socket.finish()
+        refusal = self._entrance.refusal()
+        if refusal is not None:
+            await refuse(scope, send, refusal)
+            return
+        with self._entrance.guest() as guest:
+            offered = scope.get("subprotocols", [])
+            await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if SUBPROTOCOL in offered else None})
+            socket = socket_for(scope, send)
+            try:
+                await self._attend(scope, receive, socket, guest)
+            except RefusedError as refused:
+                socket.close(refused.code, refused.reason)
+            finally:
+                await socket.finish()
 
     def close_user(self, user_id: str) -> None:
         """Close every socket of somebody who was deactivated."""
@@ -104,38 +106,37 @@ class Gateway:
             connection.close(closing.DEACTIVATED, "user deactivated")
 
     async def drain(self, *, within_s: float) -> None:
-        """Take no new sockets and ask the present ones to reconnect, spread over `within_s` seconds."""
-        self._draining = True
-        connections = list(self._hub.connections)
-        random.shuffle(connections)
-        batch = max(1, len(connections) // 20)
-        for start in range(0, len(connections), batch):
-            for connection in connections[start : start + batch]:
-                connection.close(closing.RESTART, "restarting: reconnect with jitter")
-            await asyncio.sleep(within_s / 20 if start + batch < len(connections) else 0)
+        """Take no new sockets and ask the present ones to reconnect; see `Draining`."""
+        self._entrance.close()
+        await self._draining.run(within_s=within_s)
 
-    async def _admit(self, scope: Any, receive: Receive) -> Principal:
-        if self._draining:
-            raise RefusedError(closing.RESTART, "restarting: reconnect with jitter")
-        if self._open > self._settings.max_sockets:
-            raise RefusedError(closing.OVERLOADED, f"at most {self._settings.max_sockets} sockets here")
-        principal = await self._admission.admit(scope, receive)
+    async def _attend(self, scope: Any, receive: Receive, socket: Socket, guest: Guest) -> None:
+        credential = await self._admission.credential(scope, receive)
+        try:
+            await guest.turn()
+            principal = await self._admission.admit(credential)
+        except UnavailableError as error:
+            self._entrance.pause(error)
+            raise RefusedError(closing.OVERLOADED, error.detail) from None
         if len(self._hub.connections_of(principal.id)) >= self._settings.max_sockets_per_user:
             raise RefusedError(closing.TOO_MANY, f"at most {self._settings.max_sockets_per_user} sockets a user")
-        return principal
+        limit = self._settings.max_socket_queue_bytes
+        connection = Connection(principal.id, socket, flusher=self._hub.flusher, queue_limit=limit)
+        await self._serve(connection, principal, receive, guest)
 
-    async def _serve(self, connection: Connection, principal: Principal, receive: Receive) -> None:
+    async def _serve(self, connection: Connection, principal: Principal, receive: Receive, guest: Guest) -> None:
         self._hub.register(connection)
         session = Session(self._services, connection, principal)
         SOCKETS.labels("chat").inc()
         try:
+            await self._admission.check_active(principal.id)
             await self._join(connection)
-            while not connection.closed:
-                event = await receive()
-                if event["type"] != "websocket.receive":
-                    break
-                await session.receive(event.get("text"))
-        except ParleyError as error:
+            guest.joined()
+            await self._listen(connection, session, receive)
+        except RefusedError as error:
+            connection.close(error.code, error.reason)
+        except UnavailableError as error:
+            self._entrance.pause(error)
             connection.close(closing.OVERLOADED, error.detail)
         except Exception:
             log.exception("session_failed", connection_id=str(connection.id))
@@ -144,6 +145,16 @@ class Gateway:
             SOCKETS.labels("chat").dec()
             session.end()
             self._hub.drop(connection)
+
+    async def _listen(self, connection: Connection, session: Session, receive: Receive) -> None:
+        """Handle frames one by one. Who is sent elsewhere isn't heard any more, and sends it again there."""
+        while not connection.closed:
+            event = await receive()
+            if event["type"] != "websocket.receive":
+                break
+            with self._draining.hearing(connection) as heard:
+                if heard:
+                    await session.receive(event.get("text"))
 
     async def _join(self, connection: Connection) -> None:
         """Subscribe first, with frames held back, then read the heads; see the guarantees above.

@@ -53,6 +53,8 @@ class Writer:
         self._announcer = announcer
         self._waiting: deque[Send] = deque()
         self._wake = asyncio.Event()
+        self._submitted = self._settled = 0
+        self._progress = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
@@ -64,8 +66,16 @@ class Writer:
         """
         if self._stopping or len(self._waiting) >= MAX_WAITING:
             raise UnavailableError("Too many messages are waiting to be written")
+        self._submitted += 1
         self._waiting.append(send)
         self._wake.set()
+
+    async def settled(self) -> None:
+        """Wait until everything submitted so far is settled."""
+        goal = self._submitted
+        while self._settled < goal:
+            self._progress.clear()
+            await self._progress.wait()
 
     def start(self) -> None:
         """Begin to write."""
@@ -142,6 +152,8 @@ class Writer:
             self._settle_one(send, error)
 
     def _settle_one(self, send: Send, outcome: Outcome) -> None:
+        self._settled += 1
+        self._progress.set()
         try:
             send.settle(outcome)
         except Exception:
