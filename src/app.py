@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from litestar import Litestar
 from litestar.datastructures import State
@@ -63,17 +63,17 @@ class Parley:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Open the database, start the modules and then the bus; stop in the opposite order."""
-        async with opened(self.settings, self.database):
+        """Open the database, start the modules and then the bus; stop in the opposite order.
+
+        When one fails to start, it is stopped with those before it; when one fails to stop, the others are stopped.
+        """
+        async with opened(self.settings, self.database), AsyncExitStack() as started:
             for module in self.modules:
+                started.push_async_callback(module.stop)
                 await module.start()
+            started.push_async_callback(self.bus.stop)
             self.bus.start(self.database)
-            try:
-                yield
-            finally:
-                await self.bus.stop()
-                for module in reversed(self.modules):
-                    await module.stop()
+            yield
 
     async def drain(self, *, within_s: float = 1.0) -> None:
         """Stop being ready and ask clients to reconnect elsewhere; what was sent is still written."""
