@@ -16,6 +16,8 @@ ROOTLESS = "Nothing imports the composition root or the entry points"
 PURE = "Domain, events, ports and errors know no framework"
 SILENT = "Services and stores speak neither HTTP nor a vendor's API"
 TWILIO = "Only notifications know Twilio"
+CLIENT = "The client knows nothing of the server"
+SERVER = "The server knows nothing of its client"
 
 BREACHES = [
     (DOWN, "kernel/clock.py", "import bus"),
@@ -35,6 +37,11 @@ BREACHES = [
     (SILENT, "modules/identity/store.py", "import aiohttp"),
     (TWILIO, "modules/messaging/breach.py", "from twilio.rest import Client"),
     (TWILIO, "kernel/breach.py", "import twilio"),
+    (CLIENT, "parley_client/breach.py", "from kernel.errors import Problem"),
+    (CLIENT, "parley_client/breach.py", "from modules.messaging.schemas import Message"),
+    (CLIENT, "parley_client/breach.py", "import app"),
+    (SERVER, "modules/messaging/breach.py", "import parley_client"),
+    (SERVER, "kernel/breach.py", "from parley_client import Client"),
 ]
 
 
