@@ -64,6 +64,12 @@ class ParleyError(Exception):
         return {"Retry-After": str(max(1, round(self.retry_after_s + 0.499)))}
 
 
+class InternalError(ParleyError):
+    """Something went wrong here that nobody expected; the request id helps to find it in the log."""
+
+    status, slug, title = 500, "internal", "Internal error"
+
+
 class MalformedError(ParleyError):
     """The input can't be understood; `errors` names each field."""
 

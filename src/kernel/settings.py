@@ -24,6 +24,8 @@ UNPREFIXED = ("database_url", "redis_url", "twilio_")
 MIN_SECRET_BYTES = 32
 QUIET_HOURS = re.compile(r"\A([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d\Z")
 
+ORIGIN = re.compile(r"\A(\*|https?://[^/*?#@\s]+)\Z")
+
 
 class SettingsError(Exception):
     """The environment doesn't make a working configuration; `problems` lists everything wrong with it."""
@@ -151,6 +153,8 @@ def _contradictions(s: Settings) -> list[str]:
         problems.append("DATABASE_URL: expected postgresql://…")
     if s.redis_url and not re.match(r"\A(rediss?|unix)://", s.redis_url):
         problems.append("REDIS_URL: expected redis://… or rediss://…")
+    if not all(ORIGIN.match(origin) for origin in s.allowed_origins):
+        problems.append("PARLEY_ALLOWED_ORIGINS: expected origins such as https://shop.example, without a path")
     if not re.match(r"\Ahttps?://[^/]+", s.public_url):
         problems.append("PARLEY_PUBLIC_URL: expected http(s)://host")
     if s.jwks_url and not re.match(r"\Ahttps?://[^/]+", s.jwks_url):

@@ -12,6 +12,7 @@ from litestar.params import HeaderParameter, ParameterKwarg
 from kernel.errors import (
     FieldError,
     ForbiddenError,
+    InternalError,
     MalformedError,
     MethodNotAllowedError,
     NotFoundError,
@@ -39,7 +40,7 @@ def render(request: Request[Any, Any, Any], error: Exception) -> Response[Proble
     known = understood(request, error)
     if known is None:
         log.error("request_failed", exc_info=error)
-        known = ParleyError("Something went wrong here; the request id helps us to find it")
+        known = InternalError("Something went wrong here; the request id helps us to find it")
     return Response(
         known.problem(request_id_of(request.scope)),
         status_code=known.status,
@@ -81,6 +82,7 @@ def _pointer(request: Request[Any, Any, Any], item: dict[str, Any]) -> str:
 
 def _from_status(error: HTTPException) -> ParleyError:
     if isinstance(error, MethodNotAllowedException):
-        return MethodNotAllowedError((error.headers or {}).get("allow", ""))
+        allow = (error.headers or {}).get("allow", "")
+        return MethodNotAllowedError(allow.replace("GET", "GET, HEAD"))
     kind = BY_STATUS.get(error.status_code, MalformedError)
     return kind("" if kind in {NotFoundError, UnauthenticatedError} else error.detail)
