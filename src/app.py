@@ -9,10 +9,12 @@ from litestar.datastructures import State
 from litestar.di import Provide
 
 from bus import Bus, outbox
+from contract import about
 from kernel import migrate
 from kernel.database import Database
-from kernel.http import access, health, problems
+from kernel.http import access, cors, health, problem_types, problems
 from kernel.http.body import StrictRequest
+from kernel.http.head import answering_head
 from kernel.http.openapi import PublishedRoutes
 from kernel.http.request_id import RequestIdMiddleware
 from kernel.settings import Settings, load
@@ -107,15 +109,11 @@ def create_app(settings: Settings | None = None, *, parley: Parley | None = None
         async with parley.running():
             yield
 
-    published = PublishedRoutes(
-        title="Parley",
-        version="0.1.0",
-        description="Conversations of a business application: threads, alerts and a provable record.",
-        sockets=parley.messaging.sockets,
-    )
+    published = PublishedRoutes(about(parley.settings.public_url), sockets=parley.messaging.sockets)
     app = Litestar(
         route_handlers=[
             *health.routes(parley.checks()),
+            problem_types.router(),
             *(route for module in parley.modules for route in module.routes),
         ],
         lifespan=[lifespan],
@@ -126,9 +124,11 @@ def create_app(settings: Settings | None = None, *, parley: Parley | None = None
         request_max_body_size=MAX_BODY_BYTES,
         state=State({access.AUTHENTICATOR: parley.identity.authenticator, "parley": parley}),
         openapi_config=published.config,
+        cors_config=cors.config(parley.settings.allowed_origins),
         plugins=[published],
         logging_config=None,
         debug=False,
     )
-    app.asgi_handler = RequestIdMiddleware(app.asgi_handler)  # around the router, which answers 404 and 405 by itself
+    # around the router, which answers 404 and 405 by itself
+    app.asgi_handler = answering_head(RequestIdMiddleware(app.asgi_handler))
     return app

@@ -1,6 +1,8 @@
 """The published AsyncAPI document agrees with what goes over the socket."""
 
+import gzip
 import json
+from pathlib import Path
 from typing import Any, get_args
 from uuid import uuid4
 
@@ -17,6 +19,7 @@ from tests.support.inputs import example
 from tests.support.servers import Host, Server
 
 Json = dict[str, Any]
+OFFICIAL = Path(__file__).parent / "official" / "asyncapi-3.0.0.json.gz"
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +33,7 @@ def document(host: Host) -> Json:
 
 def fault(document: Json, side: str, frame: Json) -> str | None:
     """Return what is wrong with a frame, as published."""
-    message = document["components"]["messages"].get(f"{side}.{frame['type']}")
+    message = document["components"]["messages"].get(f"chat.{side}.{frame['type']}")
     if message is None:
         return "not published"
     schema = message["payload"] | {"components": document["components"]}
@@ -45,9 +48,71 @@ def test_every_frame_of_both_sides_is_published(document: Json) -> None:
     outgoing = {f"server.{kind.__struct_config__.tag}" for kind in tagged(server_frames.ServerFrame)}
     assert messages == incoming | outgoing
     assert set(get_args(client_frames.Incoming)) == set(client_frames.ClientFrame.__subclasses__())
-    assert document["operations"].keys() == {"chat.receive", "chat.send"}
+    assert document["operations"].keys() == {f"chat.{name}" for name in incoming} | {"chat.tell"}
     for code in (4401, 4403, 4404, 4408, 4429, 4400, 4008, 1009, 1012, 1013):
         assert f"- {code}: " in document["channels"]["chat"]["description"]
+
+
+def test_it_is_an_asyncapi_document_by_the_official_schema(document: Json) -> None:
+    official = jsonschema_rs.validator_for(json.loads(gzip.decompress(OFFICIAL.read_bytes())))
+    assert [str(error) for error in official.iter_errors(document)] == []
+    del document["operations"]["chat.tell"]["action"]
+    try:
+        assert not official.is_valid(document)  # the broken variant
+    finally:
+        document["operations"]["chat.tell"]["action"] = "send"
+
+
+REPLIES = {
+    "auth": {"ready", "auth.refreshed"},
+    "message.send": {"ack"},
+    "message.revise": {"ack"},
+    "message.delete": {"ack"},
+    "reaction.add": {"ack"},
+    "reaction.remove": {"ack"},
+    "resume": {"resumed"},
+    "ping": {"pong"},
+}
+"""As promised; a frame that isn't named here is answered only when it is refused."""
+
+
+def names(messages: list[Json]) -> set[str]:
+    """Return what the references to messages end in."""
+    return {reference["$ref"].partition("/messages/")[2] for reference in messages}
+
+
+@pytest.mark.parametrize("kind", CHAT.receives, ids=lambda kind: str(kind.__struct_config__.tag))
+def test_a_frame_says_what_answers_it(document: Json, kind: Any) -> None:
+    tag = str(kind.__struct_config__.tag)
+    operation = document["operations"][f"chat.client.{tag}"]
+    assert names(operation["messages"]) == {f"client.{tag}"}
+    assert names(operation["reply"]["messages"]) == {f"server.{name}" for name in REPLIES.get(tag, set()) | {"error"}}
+    message = document["components"]["messages"][f"chat.client.{tag}"]
+    assert ("correlationId" in message) == ("ref" in kind.__struct_fields__)
+
+
+def test_what_is_durable_has_a_place_in_the_log_and_nothing_else_has(document: Json) -> None:
+    durable = set()
+    for kind in CHAT.sends:
+        name = f"server.{kind.__struct_config__.tag}"
+        (tag,) = (one["$ref"].rpartition("/")[2] for one in document["components"]["messages"][f"chat.{name}"]["tags"])
+        if tag == "durable":
+            durable.add(name)
+            assert {"channel_id", "seq"} <= set(kind.__struct_fields__), name
+        elif tag == "ephemeral":
+            assert "seq" not in kind.__struct_fields__, name
+    told = names(document["operations"]["chat.tell"]["messages"])
+    assert {"server.message.created", "server.participant.left", "server.channel.archived"} <= durable <= told
+    assert not told & {"server.ack", "server.error", "server.ready", "server.resumed", "server.pong"}
+
+
+def test_how_to_get_in_is_published(document: Json, host: Host) -> None:
+    (server,) = document["servers"].values()
+    assert server["protocol"] == "ws"
+    assert {one["$ref"].rpartition("/")[2] for one in server["security"]} == {"frame", "ticket"}
+    handshake = document["channels"]["chat"]["bindings"]["ws"]
+    assert handshake["headers"]["properties"]["Sec-WebSocket-Protocol"]["const"] == "parley.v1"
+    assert document["channels"]["chat"]["address"] == "/ws/chat"
 
 
 def test_every_reference_leads_somewhere(document: Json) -> None:

@@ -1,17 +1,44 @@
 """Health and metrics, for whoever runs Parley."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Annotated, Literal
 
+import msgspec
 import prometheus_client
 import structlog
 from litestar import MediaType, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import ResponseSpec
+from litestar.openapi.spec import Example
+from msgspec import Meta
 
 from kernel.http.access import ANYONE, who
 
 log = structlog.get_logger(__name__)
+
+State = Annotated[dict[str, str], Meta(examples=[{"server": "ok", "database": "ok", "outbox": "ok"}])]
+"""By what was checked: `ok`, or what is wrong."""
+
+
+class Alive(msgspec.Struct, frozen=True):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether everything is there that requests need."""
+
+    status: Literal["ready", "not ready"]
+    checks: State
+
+
+NOT_READY = ResponseSpec(
+    Readiness,
+    description="Not ready",
+    generate_examples=False,
+    examples=[Example(value=Readiness("not ready", {"server": "stopping", "database": "ok", "outbox": "ok"}))],
+)
 
 Check = Callable[[], Awaitable[str | None]]
 """Returns what is wrong, or None."""
@@ -21,8 +48,8 @@ def routes(checks: dict[str, Check]) -> list[HTTPRouteHandler]:
     """Return `/health/live`, `/health/ready` and `/metrics`."""
 
     @get("/health/live", opt=who(ANYONE), operation_id="live", summary="The process answers", tags=["Operation"])
-    async def live() -> dict[str, str]:
-        return {"status": "ok"}
+    async def live() -> Alive:
+        return Alive()
 
     @get(
         "/health/ready",
@@ -30,13 +57,13 @@ def routes(checks: dict[str, Check]) -> list[HTTPRouteHandler]:
         operation_id="ready",
         summary="Ready for traffic",
         tags=["Operation"],
-        responses={503: ResponseSpec(dict[str, Any], description="Not ready", generate_examples=False)},
+        responses={503: NOT_READY},
     )
-    async def ready() -> Response[dict[str, Any]]:
+    async def ready() -> Response[Readiness]:
         """503 while anything that requests need is missing; `checks` says what."""
         results = {name: await _run(check) for name, check in checks.items()}
         good = all(result == "ok" for result in results.values())
-        body = {"status": "ready" if good else "not ready", "checks": results}
+        body = Readiness("ready" if good else "not ready", results)
         return Response(body, status_code=200 if good else 503, headers={} if good else {"Retry-After": "2"})
 
     @get("/metrics", opt=who(ANYONE), include_in_schema=False, media_type=MediaType.TEXT)

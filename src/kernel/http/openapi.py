@@ -6,66 +6,48 @@ refusals follow from each route's `who`, parameters and method.
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import NoneType
 from typing import Annotated, Any, TypeAlias, Union, get_args
 
 import msgspec
-from litestar import MediaType, Response, Router
-from litestar.openapi import OpenAPIConfig, ResponseSpec
+from litestar import Response, Router
+from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import OpenAPI
 from litestar.plugins import ReceiveRoutePlugin
 from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import Empty
 
-from kernel.errors import NotFoundError, ParleyError, Problem
+from kernel.errors import NotFoundError, Problem
 from kernel.http import asyncapi
+from kernel.http.about import About
 from kernel.http.access import ANYONE, USER, who
+from kernel.http.answers import answers, components, content
 from kernel.http.asyncapi import SocketContract
+from kernel.http.examples import example
 from kernel.http.operations import Operation, Parameter, operations
-from kernel.http.problems import MEDIA_TYPE
 from kernel.http.schemas import SCHEMAS, ecma
 
 Json: TypeAlias = dict[str, Any]
 
 LIMITS = ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern", "description")
-SECURITY_SCHEMES: Json = {
-    "user": {
-        "type": "http",
-        "scheme": "bearer",
-        "bearerFormat": "JWT",
-        "description": "A person's token: signed by the host, or from `POST /api/tokens`",
-    },
-    "key": {
-        "type": "http",
-        "scheme": "bearer",
-        "bearerFormat": "pk_…",
-        "description": "The API key of a host's back end, from `parley keys create`",
-    },
-}
-HEADERS: dict[int, Json] = {
-    401: {"WWW-Authenticate": {"schema": {"type": "string"}, "required": True}},
-    429: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds", "required": True}},
-    503: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds", "required": True}},
-}
-DONE = {200: "Done", 201: "Made", 202: "Accepted", 204: "Done, with nothing to say"}
 
 
 class PublishedRoutes(ReceiveRoutePlugin):
     """Hears of every route as it is registered; `config` is what publishes them, under `/schema`."""
 
-    def __init__(self, *, title: str, version: str, description: str, sockets: Sequence[SocketContract] = ()) -> None:
+    def __init__(self, about: About, *, sockets: Sequence[SocketContract] = ()) -> None:
         routes: list[HTTPRoute] = []
         self._routes = routes
         self.config = _Config(
-            title=title,
-            version=version,
-            description=description,
+            title=about.title,
+            version=about.version,
+            about=about,
             render_plugins=[JsonRenderPlugin()],
             openapi_router=Router(
                 "/schema",
-                route_handlers=[asyncapi.route(sockets, title=title, version=version)],
+                route_handlers=[asyncapi.route(sockets, about)],
                 include_in_schema=False,
                 opt=who(ANYONE),
                 after_request=_documents_only,
@@ -79,22 +61,26 @@ class PublishedRoutes(ReceiveRoutePlugin):
             self._routes.append(route)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Config(OpenAPIConfig):
-    routes: list[HTTPRoute] = field(default_factory=list)
+    about: About
+    routes: list[HTTPRoute]
 
     def to_openapi_schema(self) -> OpenAPI:
         plain = super().to_openapi_schema()
-        return _Document(info=plain.info, servers=plain.servers, components=plain.components, routes=self.routes)
+        return _Document(info=plain.info, servers=plain.servers, about=self.about, routes=self.routes)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Document(OpenAPI):
-    routes: list[HTTPRoute] = field(default_factory=list)
+    about: About
+    routes: list[HTTPRoute]
 
     def to_schema(self) -> Json:
-        about = {"openapi": self.openapi, "info": self.info.to_schema(), "servers": [{"url": "/"}]}
-        published: Json = ecma(about | _contract(list(operations(self.routes))))
+        licence = {"license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"}}
+        servers = [{"url": "/", "description": "The server that this document is from"}]
+        head = {"openapi": self.openapi, "info": self.about.info() | licence, "servers": servers}
+        published: Json = ecma(head | _contract(list(operations(self.routes)), self.about))
         return published
 
 
@@ -105,28 +91,21 @@ async def _documents_only(response: Response[Any]) -> Response[Any]:
     return response
 
 
-def _contract(found: list[Operation]) -> Json:
-    refusals = {kind.__name__: kind for one in found for kind in one.refusals()}
+def _contract(found: list[Operation], about: About) -> Json:
     kinds = [Problem, *(kind for one in found for kind in (one.body, one.reply) if kind is not None)]
     _, schemas = msgspec.json.schema_components(kinds, ref_template=SCHEMAS)
+    tags = sorted({tag for one in found for tag in one.handler.resolve_tags()})
     paths: dict[str, Json] = {}
     for one in found:
         paths.setdefault(one.path, {})[one.method.lower()] = _operation(one)
     return {
-        "tags": [{"name": tag} for tag in sorted({tag for one in found for tag in one.handler.resolve_tags()})],
+        "tags": [{"name": tag, "description": about.tags.get(tag, "")} for tag in tags],
         "paths": paths,
-        "components": {
-            "schemas": schemas,
-            "responses": {name: _refusal(kind) for name, kind in refusals.items()},
-            "securitySchemes": SECURITY_SCHEMES,
-        },
+        "components": {"schemas": schemas, "securitySchemes": _schemes(about), **components(found)},
     }
 
 
 def _operation(one: Operation) -> Json:
-    refusals = {kind.status: {"$ref": f"#/components/responses/{kind.__name__}"} for kind in one.refusals()}
-    successes = {status: _success(one, status) for status in one.successes()}
-    told = {status: _told(spec) for status, spec in one.told.items()}
     described: Json = {
         "operationId": one.handler.operation_id,
         "summary": one.handler.summary,
@@ -134,10 +113,30 @@ def _operation(one: Operation) -> Json:
         "tags": one.handler.resolve_tags(),
         "security": _security(one.callers),
         "parameters": [_parameter(parameter) for parameter in one.parameters()],
-        "requestBody": None if one.body is None else {"required": True} | _body(one.body, "application/json"),
-        "responses": {str(status): answer for status, answer in sorted((refusals | successes | told).items())},
+        "requestBody": None if one.body is None else {"required": True} | content(one.body, "application/json"),
+        "responses": answers(one),
     }
     return {name: value for name, value in described.items() if value not in (None, [])}
+
+
+def _schemes(about: About) -> Json:
+    scopes = "\n".join(f"- `{scope}`: {meaning}" for scope, meaning in about.scopes.items())
+    roles = "\n".join(f"- `{role}`: {meaning}" for role, meaning in about.roles.items())
+    told = "signed by the host, or from `POST /api/tokens`. An operation may name a role that it wants"
+    return {
+        "user": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": f"A person's token: {told}:\n\n{roles}",
+        },
+        "key": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "pk_…",
+            "description": f"The API key of a host's back end, from `parley keys create`. Its scopes:\n\n{scopes}",
+        },
+    }
 
 
 def _security(callers: frozenset[str]) -> list[Json]:
@@ -163,7 +162,8 @@ def _parameter(parameter: Parameter) -> Json:
         schema = {"anyOf": [schema, {"type": "null"}]}  # the word null is read as absence, where it isn't a text
     if known.default not in (None, Empty):
         schema["default"] = known.default
-    described = {"name": parameter.name, "in": parameter.place, "schema": schema}
+    shown = example(present, parameter.name)
+    described = {"name": parameter.name, "in": parameter.place, "schema": schema, "example": shown}
     return described | ({"required": True} if known.is_required else {})
 
 
@@ -172,22 +172,3 @@ def _present(kind: Any) -> tuple[Any, bool]:
     rest = tuple(one for one in get_args(kind) if one is not NoneType)
     nullable = NoneType in get_args(kind)
     return (Union[rest] if nullable else kind), nullable  # noqa: UP007 - made at run time
-
-
-def _success(one: Operation, status: int) -> Json:
-    kind = None if one.reply in {None, NoneType} else one.reply
-    return {"description": DONE[status]} | ({} if kind is None else _body(kind, one.media_type))
-
-
-def _told(spec: ResponseSpec) -> Json:
-    return {"description": spec.description} | _body(spec.data_container, str(MediaType(spec.media_type).value))
-
-
-def _refusal(kind: type[ParleyError]) -> Json:
-    headers = {"headers": HEADERS[kind.status]} if kind.status in HEADERS else {}
-    return {"description": inspect.getdoc(kind), **headers, **_body(Problem, MEDIA_TYPE)}
-
-
-def _body(kind: Any, media_type: str) -> Json:
-    (schema,), _ = msgspec.json.schema_components([kind], ref_template=SCHEMAS)
-    return {"content": {media_type: {"schema": schema}}}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from litestar import Response
@@ -12,8 +13,10 @@ from litestar.routes import HTTPRoute
 from litestar.typing import FieldDefinition
 
 from kernel import errors
+from kernel.auth.principal import DeactivatedError
 from kernel.http.access import ANYONE
 
+IDEMPOTENCY_KEY = "Idempotency-Key"
 NOT_FROM_OUTSIDE = {"data", "request", "scope", "state"}
 
 
@@ -51,7 +54,7 @@ class Operation(msgspec.Struct, frozen=True):
         returned = self.handler.parsed_fn_signature.return_type
         if returned.is_subclass_of(Response):
             return returned.inner_types[0].annotation
-        return returned.annotation
+        return returned.raw
 
     @property
     def media_type(self) -> str:
@@ -85,19 +88,26 @@ class Operation(msgspec.Struct, frozen=True):
         return [self.handler.status_code]
 
     def refusals(self) -> list[type[errors.ParleyError]]:
-        """Refusals that can occur."""
-        found: set[type[errors.ParleyError]] = set(self.handler.opt.get("refuses", ()))
-        if self.callers != {ANYONE}:
-            found |= {errors.UnauthenticatedError, errors.ForbiddenError, errors.UnavailableError}
-        if self.body is not None:
-            found |= {errors.MalformedError, errors.NotFoundError, errors.TooLargeError, errors.UnavailableError}
-        if self.parameters():
-            found.add(errors.MalformedError)
-        if self.path_names:
-            found.add(errors.NotFoundError)
-        if self.method != "GET":
-            found |= {errors.ConflictError, errors.TooManyRequestsError}
-        return sorted(found, key=lambda kind: kind.status)
+        """Refusals that can occur: those that follow from callers and input, and those that the route `refuses`."""
+        parameters = self.parameters()
+        asked: dict[type[errors.ParleyError], bool] = {
+            errors.MalformedError: self.body is not None or any(map(_can_be_malformed, parameters)),
+            errors.UnauthenticatedError: self.callers != {ANYONE},
+            DeactivatedError: any(not caller.startswith("key:") for caller in self.callers - {ANYONE}),
+            errors.ForbiddenError: self.callers != {ANYONE},
+            errors.NotFoundError: bool(self.path_names),
+            errors.ConflictError: any(parameter.name == IDEMPOTENCY_KEY for parameter in parameters),
+            errors.TooLargeError: self.body is not None,
+            errors.UnavailableError: self.callers != {ANYONE},
+            errors.InternalError: True,
+        }
+        found = {kind for kind, can_be in asked.items() if can_be} | set(self.handler.opt.get("refuses", ()))
+        return sorted(found, key=lambda kind: (kind.status, kind.slug))
+
+
+def _can_be_malformed(parameter: Parameter) -> bool:
+    """An id in a path that can't be one is an id that doesn't exist."""
+    return parameter.place != "path" or parameter.field.annotation is not UUID
 
 
 def operations(routes: list[HTTPRoute]) -> Iterator[Operation]:

@@ -12,8 +12,8 @@ from litestar.params import JSONBody
 from kernel.auth import Principal
 from kernel.clock import rfc3339
 from kernel.database import Transaction
-from kernel.errors import MalformedError, NotFoundError, undecodable
-from kernel.http.access import ANYONE, USER, key, who
+from kernel.errors import ConflictError, MalformedError, NotFoundError, UnavailableError, undecodable
+from kernel.http.access import ANYONE, USER, key, refuses, who
 from kernel.http.idempotency import Idempotency, IdempotencyKey
 from kernel.http.parameters import HostIdInPath
 from modules.identity.schemas import (
@@ -38,7 +38,7 @@ DEV_LOGIN_TOKEN_S = 86_400
 
 @put(
     "/api/users/{user_id:str}",
-    opt=who(key("users")),
+    opt=who(key("users")) | refuses(ConflictError),
     operation_id="putUser",
     summary="Create or replace a person",
 )
@@ -86,7 +86,12 @@ async def deactivate_user(user_id: HostIdInPath, people: NamedDependency[People]
     await people.deactivate(user_id)
 
 
-@post("/api/tokens", opt=who(key("tokens")), operation_id="mintToken", summary="Mint a token for a person")
+@post(
+    "/api/tokens",
+    opt=who(key("tokens")) | refuses(NotFoundError, ConflictError),
+    operation_id="mintToken",
+    summary="Mint a token for a person",
+)
 async def mint_token(
     request: Request[Principal, Any, Any],
     data: JSONBody[TokenRequest],
@@ -107,7 +112,7 @@ async def mint_token(
 
 @post(
     "/api/users/login",
-    opt=who(ANYONE),
+    opt=who(ANYONE) | refuses(UnavailableError),
     operation_id="login",
     summary="Development only: become anybody",
     status_code=200,

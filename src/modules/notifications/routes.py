@@ -10,12 +10,14 @@ from uuid import UUID
 from litestar import MediaType, Request, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import Meta
 
 from kernel.auth import Principal
-from kernel.errors import ForbiddenError, TooLargeError, malformed_field
+from kernel.errors import ForbiddenError, TooLargeError, UnavailableError, malformed_field
 from kernel.http.access import ADMIN, ANYONE, USER, refuses, who
 from kernel.http.parameters import Cursor, HostIdInQuery
 from modules.notifications.domain.delivery import State
+from modules.notifications.errors import BadSignatureError, NotReplayableError
 from modules.notifications.schemas import (
     DeliveryOut,
     DeliveryPage,
@@ -28,6 +30,7 @@ from modules.notifications.service import Notifications
 from modules.notifications.transports.twilio_webhooks import TwilioWebhooks, answer, report, twiml
 
 TAGS = ["Notifications"]
+Twiml = Annotated[str, Meta(examples=['<?xml version="1.0" encoding="UTF-8"?><Response></Response>'])]
 SIGNATURE = "x-twilio-signature"
 
 
@@ -91,7 +94,7 @@ async def list_deliveries(
 
 @post(
     "/api/admin/notifications/deliveries/{delivery_id:uuid}/replay",
-    opt=who(ADMIN),
+    opt=who(ADMIN) | refuses(NotReplayableError),
     status_code=200,
     operation_id="replayDelivery",
     summary="Try a dead delivery again, through the same gates",
@@ -103,7 +106,7 @@ async def replay_delivery(delivery_id: FromPath[UUID], notifications: NamedDepen
 
 @post(
     "/webhooks/twilio/status",
-    opt=who(ANYONE) | refuses(ForbiddenError, TooLargeError),
+    opt=who(ANYONE) | refuses(BadSignatureError, TooLargeError, UnavailableError),
     status_code=204,
     operation_id="twilioStatus",
     summary="Twilio reports what became of an SMS (signed)",
@@ -122,7 +125,7 @@ async def twilio_status(
 
 @post(
     "/webhooks/twilio/inbound",
-    opt=who(ANYONE) | refuses(ForbiddenError, TooLargeError),
+    opt=who(ANYONE) | refuses(BadSignatureError, TooLargeError, UnavailableError),
     status_code=200,
     media_type=MediaType.XML,
     operation_id="twilioInbound",
@@ -133,7 +136,7 @@ async def twilio_inbound(
     request: Request[Any, Any, Any],
     notifications: NamedDependency[Notifications],
     twilio_webhooks: NamedDependency[TwilioWebhooks],
-) -> str:
+) -> Twiml:
     heard = answer(await _signed(request, twilio_webhooks))
     reply = None
     if heard is not None:

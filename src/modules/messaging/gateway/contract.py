@@ -4,14 +4,23 @@ from typing import get_args
 
 from kernel.http.asyncapi import SocketContract, tagged
 from modules.messaging.gateway import client_frames, closing, server_frames
+from modules.messaging.gateway.gateway import SUBPROTOCOL
 from realtime.connection import TOO_SLOW
 
 CHAT = SocketContract(
     name="chat",
     address="/ws/chat",
+    subprotocol=SUBPROTOCOL,
     summary="Conversations: subprotocol parley.v1, JSON text frames, the first of them `auth` within 5 s",
     receives=get_args(client_frames.Incoming),
     sends=tuple(tagged(server_frames.ServerFrame)),
+    replies={
+        client_frames.Auth: (server_frames.Ready, server_frames.AuthRefreshed),
+        client_frames.SendMessage: (server_frames.Ack,),
+        client_frames.Resume: (server_frames.Resumed,),
+        client_frames.Ping: (server_frames.Pong,),
+    },
+    refusal=server_frames.ErrorFrame,
     closes={
         closing.NOT_UNDERSTOOD: "frames were not understood, repeatedly",
         closing.NOT_AUTHENTICATED: "not authenticated, or the token has expired",

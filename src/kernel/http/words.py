@@ -1,0 +1,127 @@
+"""What the fields of the contract may hold: a name means the same everywhere in it, so an example goes by the name.
+
+A type's own `Meta(examples=…)` comes first; these names have types that say no more than `str` or `int`. The people and
+things are those of one small story: ana, who works on booking b-1042, and ben, who supervises it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+MOMENT = "2026-01-31T09:15:00.000000Z"
+LATER = "2026-01-31T10:15:00.000000Z"
+MESSAGE_ID = "019c1355-8e20-7b3d-9d6c-4f1e0a7c2b10"
+CHANNEL_ID = "019c1350-21d8-7c52-8e3a-6b0d9f4a1c77"
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbmEiLCJleHAiOjE3Njk4NTQ1MDB9.c2lnbmF0dXJl"  # noqa: S105 - opens nothing
+
+OF_FIELDS: Mapping[str, Any] = {
+    "AuthRefreshed.expires_at": LATER,
+    "ChannelView.id": CHANNEL_ID,
+    "ContextRef.id": "b-1042",
+    "QuietHoursBody.end": "09:00",
+    "Ticket.expires_at": LATER,
+    "TokenReply.expires_at": LATER,
+}
+"""By Struct and field, for fields that mean something of their own. They come before anything else."""
+
+CHOICES = {
+    "kind": ("text", "context"),
+    "email": ("ana@example.org", True),
+    "status": ("ready", "open", "active", "sent", "online", "created"),
+}
+"""Names of several meanings: the first that the type accepts."""
+
+BY_NAME: Mapping[str, Any] = {
+    # people
+    "user_id": "ana",
+    "user_ids": ["ana", "ben"],
+    "participant_ids": ["ben", "cleo"],
+    "by": "ben",
+    "deleted_by": "ana",
+    "username": "ana.lopez",
+    "display_name": "Ana López",
+    "avatar_url": "https://example.org/ana.png",
+    "phone": "+442079460000",
+    "time_zone": "Europe/London",
+    "locale": "en-GB",
+    "connect_pin": "K7QX2M9D",
+    "role": "worker",
+    "last_seen_at": MOMENT,
+    # credentials
+    "token": TOKEN,
+    "ticket": "Zk3vN8hQ2yLr5tWb7xJc9dPf1gMa4sKe",
+    "expires_in_s": 3600,
+    # contexts and channels
+    "context_type": "booking",
+    "context_id": "b-1042",
+    "title": "Crane operator, 12 March",
+    "metadata": {"site": "Dock 4"},
+    "channel_id": CHANNEL_ID,
+    "participant_count": 2,
+    "muted_until": "2026-02-01T07:00:00.000000Z",
+    # the log and marks
+    "id": MESSAGE_ID,
+    "message_id": MESSAGE_ID,
+    "delivery_id": "019c1355-e410-7d0a-b2c4-91e57f30aa64",
+    "connection_id": "019c1355-1b7c-7e91-a5f2-30c86d24e905",
+    "seq": 17,
+    "last_seq": 17,
+    "after_seq": 12,
+    "before_seq": 12,
+    "around_seq": 12,
+    "from_seq": 16,
+    "to_seq": 17,
+    "last_read_seq": 17,
+    "last_delivered_seq": 17,
+    "unread_count": 0,
+    "total_unread": 3,
+    "revision": 0,
+    "hash": "9f2b6c1e0d7a4835f1c2b39e68d0a47751be93c0f4862d1a7e5093bcd8f61e24",
+    "content": "Can you be at the gate at nine?",
+    "client_id": "0192f3c4-7b1e-7c3a-9a55-2f6f0d1c9e01",
+    "emoji": "\N{THUMBS UP SIGN}",
+    # sockets
+    "ref": "7",
+    "epoch": "019c0f1e-44a2-7b8c-8d15-e2a90b6f7c31",
+    "heartbeat_s": 30,
+    "message_chars": 5000,
+    "frame_bytes": 16384,
+    "messages_per_s": 5,
+    "message_burst": 20,
+    "sockets_per_user": 10,
+    "target_id": MESSAGE_ID,
+    "details": {"user_id": "cleo", "role": "supervisor", "by": "ben"},
+    # notifications
+    "push": True,
+    "sms": True,
+    "messages": True,
+    "reason": "quiet_hours",
+    "transport": "sms",
+    "category": "messages",
+    "state": "delivered",
+    "message_count": 2,
+    "provider_id": "SM5ef8732a3c49700934481addd5ce1659",
+    "attempts": 1,
+    "paused_until": "2026-02-01T07:00:00.000000Z",
+    # everywhere
+    "q": "gate",
+    "next": "AZwTVY4ge02dbE8eCnwrEA",
+    "cursor": "AZwTVY4ge02dbE8eCnwrEA",
+    "limit": 50,
+    "Idempotency-Key": "4e6a3b52-booking-1042",
+}
+
+SELDOM = frozenset(
+    {
+        "context",  # instead of `channel_id`
+        "deleted_at",
+        "details",
+        "edited_at",
+        "paused_until",
+        "muted_until",
+        "problem",
+        "reason",
+        "reset",
+        "target_id",
+    }
+)
+"""Fields for special states: left out of an example where they may be, else null where they may be."""
