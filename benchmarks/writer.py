@@ -22,6 +22,7 @@ from benchmarks.report import Row, compared, plain
 from bus import Bus
 from kernel.database import Database, Transaction
 from modules.messaging.events import MessageCreated
+from modules.messaging.fold import Folded
 from modules.messaging.log.record import Record
 from modules.messaging.writer import Outcome, Send, Stored, Writer
 
@@ -52,7 +53,7 @@ class Nobody:
     def opened(self, channel_id: UUID, user_ids: Iterable[str]) -> None:
         """Make nothing of a new channel."""
 
-    def announce(self, record: Record, origin: object | None = None) -> None:
+    def announce(self, record: Record, folded: Folded | None = None, origin: object | None = None) -> None:
         """Make nothing of a new record."""
 
 

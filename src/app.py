@@ -18,14 +18,17 @@ from kernel.http.head import answering_head
 from kernel.http.openapi import PublishedRoutes
 from kernel.http.request_id import RequestIdMiddleware
 from kernel.settings import Settings, load
+from kernel.signals import Signals
 from kernel.startup import opened
 from kernel.telemetry.metrics import OUTBOX_AGE
 from modules.identity.events import UserDeactivated
 from modules.identity.module import IdentityModule
 from modules.messaging.module import MessagingModule
 from modules.notifications.module import NotificationsModule
+from realtime.backplane import Backplane, MemoryBackplane
 from realtime.hub import Hub
 from realtime.presence import LocalPresence
+from realtime.redis_backplane import RedisBackplane
 
 MAX_BODY_BYTES = 1024 * 1024
 OUTBOX_OVERDUE_S = 60.0
@@ -38,7 +41,9 @@ class Parley:
         self.settings = settings
         self.database = Database()
         self.bus = Bus()
-        self.hub = Hub()
+        self.backplane: Backplane = RedisBackplane(settings.redis_url) if settings.redis_url else MemoryBackplane()
+        self.hub = Hub(self.backplane)
+        self.signals = Signals(self.database)
         self.draining = False
         self.identity = IdentityModule(settings=settings, database=self.database, bus=self.bus)
         self.messaging = MessagingModule(
@@ -59,22 +64,20 @@ class Parley:
             recipients=self.identity.directory,
         )
         self.modules = (self.identity, self.messaging, self.notifications)
+        self.messaging.listen(self.signals)
         self.identity.subscribe(self.bus)
         self.notifications.subscribe(self.bus)
         self.bus.on(UserDeactivated, lambda event: self.messaging.gateway.close_user(event.user_id))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Open the database, start the modules and then the bus; stop in the opposite order.
-
-        When one fails to start, it is stopped with those before it; when one fails to stop, the others are stopped.
-        """
+        """Open the database and start the parts in order; stop those that were started in the opposite order."""
         async with opened(self.settings, self.database), AsyncExitStack() as started:
-            for module in self.modules:
-                started.push_async_callback(module.stop)
-                await module.start()
-            started.push_async_callback(self.bus.stop)
+            for part in (self.backplane, *self.modules, self.signals):
+                await part.start()
+                started.push_async_callback(part.stop)
             self.bus.start(self.database)
+            started.push_async_callback(self.bus.stop)
             yield
 
     async def drain(self, *, within_s: float = 1.0) -> None:

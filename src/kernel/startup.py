@@ -25,8 +25,6 @@ async def opened(settings: Settings, database: Database) -> AsyncIterator[None]:
         dsn = settings.database_url or await _embedded(settings, stack)
         await _check_durability(dsn, production=settings.production)
         role = await migrate.upgrade(dsn)
-        if settings.redis_url:
-            log.warning("redis_unused", detail="this version runs as one process and doesn't need REDIS_URL yet")
         if role is None:
             log.warning("no_runtime_role", detail="the database user may not create it; the log's triggers stand alone")
         await database.open(dsn, size=settings.database_pool_size, role=role)

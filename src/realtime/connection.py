@@ -15,6 +15,9 @@ TOO_SLOW_REASON = "too slow: reconnect and resume"
 MAX_HELD = 5_000
 """Frames of a topic that may wait while the records before them are read."""
 
+ALWAYS = 2**63
+"""A place after every record: what is held under it is never left out."""
+
 
 class Connection:
     """A person's socket.
@@ -83,6 +86,11 @@ class Connection:
         else:
             self.send(frame)
 
+    @property
+    def joining(self) -> bool:
+        """Whether it isn't known yet what the peer has: the frames of every topic are held back."""
+        return self._holds_all
+
     def hold_all(self) -> None:
         """Keep back the durable frames of every topic from now on."""
         self._held, self._holds_all = {}, True
@@ -101,7 +109,8 @@ class Connection:
     def release(self, topic: str, after_seq: int) -> None:
         """Let the held frames of a topic through, but for those up to `after_seq`."""
         frames = self._held.pop(topic, []) if self._held else []
-        self._held = self._held or None
+        if not self._holds_all:
+            self._held = self._held or None
         self._let_through(frames, after_seq)
 
     def _hold_back(self, topic: str, seq: int, frame: Frame) -> None:

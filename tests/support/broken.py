@@ -16,12 +16,12 @@ from msgspec.structs import replace
 
 import cli
 from kernel.errors import ForbiddenError
-from modules.messaging import store
 from modules.messaging.gateway import broadcast, resumption, server_frames
 from modules.messaging.gateway.gateway import CHANNELS_IN_READY, Gateway
 from modules.messaging.gateway.resumption import Resumption
 from modules.messaging.gateway.session import Session
 from modules.messaging.log import append
+from modules.messaging.store import members
 from modules.messaging.writer import queries
 from realtime.connection import Connection
 from realtime.hub import Hub
@@ -84,7 +84,7 @@ def any_epoch(patch: Patch) -> None:
     resume = Resumption.resume
 
     async def trusting(self: Resumption, connection: Connection, frame: Any) -> None:
-        await resume(self, connection, replace(frame, epoch=await self._epoch.get()))
+        await resume(self, connection, replace(frame, epoch=await self.epoch.get()))
 
     patch(Resumption, "resume", trusting)
 
@@ -104,10 +104,10 @@ def late_join(patch: Patch) -> None:
 
     async def join(self: Gateway, connection: Connection) -> None:
         async with self._database.connection() as c:
-            heads = await store.heads(c, connection.user_id, CHANNELS_IN_READY)
-        epoch = await self._epoch.get()
+            heads = await members.heads(c, connection.user_id, CHANNELS_IN_READY)
+        epoch = await self._resumption.epoch.get()
         await asyncio.sleep(A_MOMENT_S)
-        self._subscribe_to(connection, [head["channel_id"] for head in heads])
+        self._hears(connection, heads)
         connection.send(server_frames.frame(self._ready(connection, heads, epoch)))
 
     patch(Gateway, "_join", join)
@@ -115,13 +115,17 @@ def late_join(patch: Patch) -> None:
 
 def altered_frames(patch: Patch) -> None:
     """What is announced isn't what is stored."""
-    created = server_frames.created
-    patch(broadcast, "created", lambda message: created(replace(message, content=message.content.upper())))
+    frame_of = server_frames.frame_of
+
+    def altered(record: Any, message: Any) -> Any:
+        return frame_of(record, message and replace(message, content=message.content.upper()))
+
+    patch(broadcast, "frame_of", altered)
 
 
 def tells_foreign_from_unknown(patch: Patch) -> None:
     """Whoever asks for a channel of others learns that there is one."""
-    last_seq_for, resumable = store.last_seq_for, store.resumable
+    last_seq_for, resumable = members.last_seq_for, members.resumable
 
     async def refuse(connection: Any, channel_id: Any, user_id: str) -> int | None:
         seq = await last_seq_for(connection, channel_id, user_id)
@@ -135,8 +139,8 @@ def tells_foreign_from_unknown(patch: Patch) -> None:
         rows = await connection.fetch("SELECT id FROM chat_channels WHERE id = ANY($1::uuid[])", list(channels))
         return {row["id"]: 0 for row in rows} | mine
 
-    patch(store, "last_seq_for", refuse)
-    patch(store, "resumable", all_of_them)
+    patch(members, "last_seq_for", refuse)
+    patch(members, "resumable", all_of_them)
 
 
 def talkative_log(patch: Patch) -> None:

@@ -7,9 +7,11 @@ import asyncpg
 import msgspec
 
 from kernel.database import Database
+from modules.messaging.fold import fresh
 from modules.messaging.gateway import server_frames
 from modules.messaging.log.record import COLUMNS, Record
 from modules.messaging.log.verify import first_bad_seq
+from modules.messaging.schemas.messages import Message
 from modules.messaging.views import message
 from tests.support.chat import Frame
 
@@ -26,9 +28,18 @@ class Log(msgspec.Struct, frozen=True):
     def frame(self, seq: int) -> Frame:
         """Return the durable frame that the record at `seq` is told by."""
         record = self.records[seq - 1]
-        is_text = record.kind == "text"
-        told = server_frames.created(message(record, {})) if is_text else server_frames.changed(record)
+        told = server_frames.frame_of(record, self._message(record))
         return msgspec.json.decode(told.payload, type=dict[str, Any])
+
+    def _message(self, record: Record) -> Message | None:
+        """Return the message that a text is, or that a revision leaves."""
+        if record.kind not in {"text", "revision"}:
+            return None
+        text = fresh(next(r for r in self.records if r.id == (record.target_id or record.id)))
+        for later in self.records[text.record.seq : record.seq]:
+            if later.target_id == text.record.id:
+                text.apply(later)
+        return message(text)
 
 
 async def read(dsn: str, context_id: str) -> Log:

@@ -9,7 +9,9 @@ import msgspec
 
 from bus import Bus
 from kernel.database import Database
+from modules.identity.directory import Directory
 from modules.messaging.gateway.broadcast import Broadcast
+from modules.messaging.service.reading import Reading
 from modules.messaging.writer import ContextKey, Outcome, Send, Stored, Writer
 from realtime.hub import Hub
 
@@ -58,7 +60,8 @@ class Pen:
 @asynccontextmanager
 async def pen(database: Database, bus: Bus | None = None) -> AsyncIterator[Pen]:
     """Run a writer."""
-    writer = Writer(database, bus or Bus(), Broadcast(Hub()))
+    broadcast = Broadcast(Hub(), Reading(database, Directory(database)))
+    writer = Writer(database, bus or Bus(), broadcast)
     writer.start()
     try:
         yield Pen(writer)

@@ -3,16 +3,18 @@
 from uuid import UUID
 
 from bus import Bus, Event
-from kernel.clock import now
+from kernel.clock import now, rfc3339, rfc3339_or_none
 from kernel.database import Connection, Database, Transaction
 from kernel.errors import FieldError, MalformedError
-from modules.messaging import store
 from modules.messaging.domain import CONTEXT_TYPES, MembershipChange, membership_changes
+from modules.messaging.errors import ChannelNotFoundError
 from modules.messaging.events import ParticipantJoined, ParticipantLeft
 from modules.messaging.log import append
 from modules.messaging.log.record import Draft, Record
 from modules.messaging.ports import People
-from modules.messaging.schemas import ContextParticipant, PutContext
+from modules.messaging.schemas.channels import ChannelView
+from modules.messaging.schemas.contexts import ContextParticipant, ContextView, PutContext
+from modules.messaging.store.contexts import CONTEXT_COLUMNS, channel_of_context, context
 from modules.messaging.writer import Announcer, queries
 
 UPSERT = f"""
@@ -20,7 +22,7 @@ INSERT INTO chat_contexts (context_type, context_id, title, status, metadata, pa
 VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (context_type, context_id) DO UPDATE SET title = excluded.title, status = excluded.status,
     metadata = excluded.metadata, participants = excluded.participants, updated_at = now()
-RETURNING {store.CONTEXT_COLUMNS}, (xmax = 0) AS created
+RETURNING {CONTEXT_COLUMNS}, (xmax = 0) AS created
 """
 
 CHANNEL = "SELECT id FROM chat_channels WHERE context_type = $1 AND context_id = $2"
@@ -74,6 +76,33 @@ class Contexts:
             if channel is not None:
                 await self._sync(tx, channel, roles, wanted)
         return bool(row and row["created"])
+
+    async def view(self, context_type: str, context_id: str, reader: str | None) -> ContextView:
+        """Return a context; `reader` None is the host, anybody else must take part."""
+        async with self._database.connection() as connection:
+            row = await context(connection, context_type, context_id)
+            if row is None or (reader is not None and reader not in row.participants):
+                raise ChannelNotFoundError
+            channel = await channel_of_context(connection, context_type, context_id)
+        return ContextView(
+            context_type=row.context_type,
+            context_id=row.context_id,
+            title=row.title,
+            status=row.status,
+            metadata=row.metadata,
+            participants=[ContextParticipant(user_id=user, role=role) for user, role in row.participants.items()],
+            channel=None
+            if channel is None
+            else ChannelView(
+                **{
+                    **dict(channel),
+                    "last_message_at": rfc3339_or_none(channel["last_message_at"]),
+                    "created_at": rfc3339(channel["created_at"]),
+                }
+            ),
+            created_at=rfc3339(row.created_at),
+            updated_at=rfc3339(row.updated_at),
+        )
 
     async def _checked(self, context_type: str, wanted: PutContext) -> dict[str, str]:
         if len(wanted.participants) > self._max_participants:

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from kernel.database import Database
-from modules.messaging import store
+from modules.messaging.store import spans as store
 
 
 class Span(Protocol):

@@ -7,6 +7,10 @@ import msgspec
 
 Kind = Literal[
     "text",
+    "revision",
+    "deletion",
+    "reaction",
+    "reaction_removed",
     "participant_joined",
     "participant_left",
     "participant_role_changed",
@@ -14,6 +18,8 @@ Kind = Literal[
     "channel_reopened",
 ]
 PREVIEW_CHARS = 120
+
+GROUP_ROLES = ("admin", "moderator", "member")
 
 
 class ContextType(msgspec.Struct, frozen=True):
@@ -41,6 +47,16 @@ def may_write(context_type: str | None, role: str) -> bool:
     """Whether a participant in `role` may write, as far as the role goes."""
     kind = CONTEXT_TYPES.get(context_type or "")
     return kind is None or role not in kind.read_only
+
+
+def may_administer(kind: str, role: str) -> bool:
+    """Whether a participant in `role` may change a channel of this kind and its membership."""
+    return kind == "group" and role == "admin"
+
+
+def may_delete_others(kind: str, role: str) -> bool:
+    """Whether a participant in `role` may delete messages of others."""
+    return kind == "group" and role in {"admin", "moderator"}
 
 
 class MembershipChange(msgspec.Struct, frozen=True):

@@ -19,6 +19,36 @@ class MessageCreated(Event, frozen=True, tag="chat.message.created"):
     context_id: str | None = None
 
 
+class MessageRevised(Event, frozen=True, tag="chat.message.revised"):
+    """A text was given another content. `seq`: of the revision; `message_seq`: of the text."""
+
+    channel_id: UUID
+    message_id: UUID
+    seq: int
+    message_seq: int
+    sender_id: str
+    revision: int
+
+
+class MessageDeleted(Event, frozen=True, tag="chat.message.deleted"):
+    """A text was deleted. `seq`: of the deletion; `message_seq`: of the text."""
+
+    channel_id: UUID
+    message_id: UUID
+    seq: int
+    message_seq: int
+    sender_id: str
+    deleted_by: str
+
+
+class ChannelRead(Event, frozen=True, tag="chat.channel.read"):
+    """Somebody has read a channel up to and with `last_read_seq`."""
+
+    channel_id: UUID
+    user_id: str
+    last_read_seq: int
+
+
 class ParticipantJoined(Event, frozen=True, tag="chat.participant.joined"):
     """Somebody became a participant, by the record `seq`."""
 

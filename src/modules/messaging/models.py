@@ -39,6 +39,8 @@ class Channel(Base):
     status: Mapped[str] = mapped_column(Text, server_default=text("'active'"))
     genesis: Mapped[str] = mapped_column(Text)
     last_seq: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    direct_low: Mapped[str | None] = mapped_column(Text)
+    direct_high: Mapped[str | None] = mapped_column(Text)
     head_hash: Mapped[bytes] = mapped_column(LargeBinary)
     membership_seq: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     last_record_at: Mapped[datetime] = mapped_column(Moment)
@@ -46,6 +48,7 @@ class Channel(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
     __table_args__ = (
         UniqueConstraint("context_type", "context_id"),
+        UniqueConstraint("direct_low", "direct_high"),
         ForeignKeyConstraint(
             ["context_type", "context_id"], ["chat_contexts.context_type", "chat_contexts.context_id"]
         ),
@@ -96,7 +99,27 @@ class Message(Base):
     details: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
     created_at: Mapped[datetime] = mapped_column(Moment)
     hash: Mapped[bytes] = mapped_column(LargeBinary)
-    __table_args__ = (UniqueConstraint("channel_id", "sender_id", "client_id"),)
+    __table_args__ = (
+        UniqueConstraint("channel_id", "sender_id", "client_id"),
+        Index("ix_chat_messages_target_id", "target_id", postgresql_where=text("target_id IS NOT NULL")),
+    )
+
+
+class MessageState(Base):
+    """What later records made of a text: only of texts that were changed, and rebuildable from the log."""
+
+    __tablename__ = "chat_message_state"
+    channel_id: Mapped[UUID] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    sender_id: Mapped[str | None] = mapped_column(Text)
+    revision: Mapped[int] = mapped_column(server_default=text("0"))
+    revision_seq: Mapped[int | None] = mapped_column(BigInteger)
+    edited_at: Mapped[datetime | None] = mapped_column(Moment)
+    deleted_seq: Mapped[int | None] = mapped_column(BigInteger)
+    deleted_at: Mapped[datetime | None] = mapped_column(Moment)
+    deleted_by: Mapped[str | None] = mapped_column(Text)
+    reactions: Mapped[Any] = mapped_column(JSONB, server_default=text("'{}'"))
+    updated_seq: Mapped[int] = mapped_column(BigInteger)
 
 
 class SocketTicket(Base):

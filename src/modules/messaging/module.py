@@ -13,15 +13,21 @@ from kernel.database import Database
 from kernel.errors import NotFoundError
 from kernel.http.access import ANYONE, who
 from kernel.settings import Settings
+from kernel.signals import Signals
 from modules.messaging.contexts import Contexts
 from modules.messaging.conversations import Conversations
 from modules.messaging.gateway.admission import Admission
 from modules.messaging.gateway.broadcast import Broadcast
 from modules.messaging.gateway.contract import CHAT
 from modules.messaging.gateway.gateway import Gateway
+from modules.messaging.gateway.reconciler import Reconciler
+from modules.messaging.gateway.resumption import Resumption
+from modules.messaging.gateway.session import Services
 from modules.messaging.ports import People
 from modules.messaging.routes import router
-from modules.messaging.service import Messaging
+from modules.messaging.service.marking import Marking
+from modules.messaging.service.reading import Reading
+from modules.messaging.service.writing import Writing
 from modules.messaging.tickets import Tickets
 from modules.messaging.writer import Writer
 from realtime.hub import Hub
@@ -40,34 +46,59 @@ class MessagingModule:
         people: People,
         authenticator: Authenticator,
     ) -> None:
-        broadcast = Broadcast(hub)
         tickets = Tickets(database)
-        self.conversations = Conversations(database)
-        self.writer = Writer(database, bus, broadcast)
-        self.messaging = Messaging(database, people, self.writer, settings)
+        reading = Reading(database, people)
+        broadcast = Broadcast(hub, reading)
+        writer = Writer(database, bus, broadcast)
+        writing = Writing(people, writer, settings)
+        marking = Marking(database)
         contexts = Contexts(database, bus, people, broadcast, max_participants=settings.max_participants)
+        self.conversations = Conversations(database)
+        self.writer = writer
+        resumption = Resumption(database, reading)
         self.gateway = Gateway(
             database=database,
             hub=hub,
-            messaging=self.messaging,
-            authenticator=authenticator,
+            broadcast=broadcast,
+            resumption=resumption,
+            services=Services(
+                writing=writing,
+                marking=marking,
+                feeds=broadcast.feeds,
+                authenticator=authenticator,
+                resumption=resumption,
+                frames_per_s=settings.max_frames_per_s,
+            ),
             admission=Admission(authenticator=authenticator, tickets=tickets, people=people, settings=settings),
-            settled=self.writer.settled,
+            settled=writer.settled,
             settings=settings,
         )
+        self.reconciler = Reconciler(
+            database=database,
+            hub=hub,
+            broadcast=broadcast,
+            resumption=resumption,
+            poll=settings.redis_url is not None,
+        )
         self.routes: Sequence[ControllerRouterHandler] = [
-            router(contexts, self.messaging, tickets),
+            router(contexts=contexts, writing=writing, reading=reading, marking=marking, tickets=tickets),
             _socket(self.gateway),
         ]
-
         self.sockets = (CHAT,)
+
+    def listen(self, signals: Signals) -> None:
+        """Hear what other instances change."""
+        signals.on("parley_membership", self.reconciler.membership_changed)
+        signals.on_doubt(self.reconciler.anything_changed)
 
     async def start(self) -> None:
         """Begin to write."""
         self.writer.start()
+        self.reconciler.start()
 
     async def stop(self) -> None:
         """Finish what is queued."""
+        await self.reconciler.stop()
         await self.writer.stop()
 
 

@@ -7,8 +7,8 @@ from kernel.auth import Principal
 from kernel.clock import rfc3339
 from kernel.database import Database
 from kernel.errors import UnauthenticatedError
-from modules.messaging import store
-from modules.messaging.schemas import Ticket
+from modules.messaging.schemas.tickets import Ticket
+from modules.messaging.store import tickets as store
 
 TTL_S = 30
 

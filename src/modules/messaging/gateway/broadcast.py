@@ -1,54 +1,115 @@
-"""From the log to the sockets of this process: every record to every participant, in the order of the log."""
+"""From the log to the sockets: every record to every participant, in the order of the log, on every instance."""
 
+import struct
 from collections.abc import Iterable
+from functools import partial
 from uuid import UUID
 
 from modules.messaging import views
-from modules.messaging.gateway.server_frames import changed, created
+from modules.messaging.fold import Folded, fresh
+from modules.messaging.gateway.feeds import Deliver, Feeds
+from modules.messaging.gateway.server_frames import frame_of
 from modules.messaging.log.record import Record
+from modules.messaging.schemas.messages import Message
+from modules.messaging.service.reading import Reading
+from realtime.connection import Connection
 from realtime.frame import Frame
 from realtime.hub import Hub
+
+PREFIX = "channel:"
+RECORD = b"R"
+"""Between instances: a seq and the frame of its record."""
+HEAD = b"H"
+"""Between instances: there is a record with this seq; what it does to subscriptions is read from the log."""
+SEQ = struct.Struct("!Q")
+PAGE = 500
+NEVER = 2**63 - 1
 
 
 def channel_topic(channel_id: UUID) -> str:
     """Return the topic of a channel's durable frames."""
-    return f"channel:{channel_id}"
+    return f"{PREFIX}{channel_id}"
 
 
-def is_channel(topic: str) -> bool:
-    """Whether a topic is a channel's."""
-    return topic.startswith("channel:")
+def channel_of(topic: str) -> UUID | None:
+    """Return the channel whose topic this is."""
+    return UUID(topic.removeprefix(PREFIX)) if topic.startswith(PREFIX) else None
 
 
 class Broadcast:
-    """Called right after each commit, in the order of seqs; never awaits."""
+    """Announces what was committed: never awaits, and never fails whoever committed it."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, reading: Reading) -> None:
         self._hub = hub
+        self._reading = reading
+        self.feeds = Feeds(self._read)
+        hub.on(RECORD, self._relayed)
+        hub.on(HEAD, self._hinted)
+        hub.on_idle(self._idle)
 
     def opened(self, channel_id: UUID, user_ids: Iterable[str]) -> None:
         """Let the participants of a new channel hear it."""
         for user_id in user_ids:
-            self._join(channel_id, user_id)
+            self._join(channel_id, user_id, 0)
 
-    def announce(self, record: Record, origin: object | None = None) -> None:
+    def announce(self, record: Record, folded: Folded | None = None, origin: object | None = None) -> None:
         """Send a record's frame to everybody in its channel but the socket it came by."""
-        topic = channel_topic(record.channel_id)
-        if record.kind == "text":
-            self._hub.publish(topic, record.seq, created(views.message(record, {})), exclude=origin)
+        message = views.message(folded or fresh(record)) if record.kind in {"text", "revision"} else None
+        frame = frame_of(record, message)
+        topic, seq = channel_topic(record.channel_id), SEQ.pack(record.seq)
+        if _moves_people(record):
+            self._hub.relay(topic, HEAD, seq)
+            self._join_by(record)
         else:
-            self._membership(topic, record, changed(record))
+            self._hub.relay(topic, RECORD, seq + frame.payload)
+        self.feeds.offer(record.channel_id, record.seq, partial(self._deliver, topic, record, frame, origin))
 
-    def _membership(self, topic: str, record: Record, frame: Frame) -> None:
-        """Who joins hears it from the record of their joining on; who leaves hears that as the last."""
-        details = record.details or {}
-        if record.kind == "participant_joined":
-            self._join(record.channel_id, details["user_id"])
-        self._hub.publish(topic, record.seq, frame)
+    def join(self, connection: Connection, channel_id: UUID, position: int) -> bool:
+        """Let a connection hear a channel whose log it knows up to `position`; as `Feeds.start`."""
+        self._hub.subscribe(connection, channel_topic(channel_id))
+        return self.feeds.start(channel_id, position)
+
+    def _deliver(self, topic: str, record: Record, frame: Frame, origin: object | None) -> None:
+        """Who leaves hears that as the last."""
+        self._hub.publish(topic, record.seq, frame, exclude=origin)
         if record.kind == "participant_left":
-            for connection in self._hub.connections_of(details["user_id"]):
+            for connection in self._hub.connections_of((record.details or {})["user_id"]):
                 self._hub.unsubscribe(connection, topic)
 
-    def _join(self, channel_id: UUID, user_id: str) -> None:
+    def _join_by(self, record: Record) -> None:
+        """Who joins hears it from the record of their joining on."""
+        if record.kind == "participant_joined":
+            self._join(record.channel_id, (record.details or {})["user_id"], record.seq - 1)
+
+    def _join(self, channel_id: UUID, user_id: str, position: int) -> None:
         for connection in self._hub.connections_of(user_id):
-            self._hub.subscribe(connection, channel_topic(channel_id))
+            self.join(connection, channel_id, position)
+
+    async def _read(self, channel_id: UUID, after: int) -> list[tuple[int, Deliver]]:
+        page = await self._reading.records(channel_id, after=after, up_to=NEVER, limit=PAGE)
+        return [(record.seq, partial(self._replay, record, message)) for record, message in page]
+
+    def _replay(self, record: Record, message: Message | None) -> None:
+        self._join_by(record)
+        self._deliver(channel_topic(record.channel_id), record, frame_of(record, message), None)
+
+    def _relayed(self, topic: str, payload: bytes) -> None:
+        channel_id = channel_of(topic)
+        if channel_id is not None:
+            (seq,) = SEQ.unpack_from(payload)
+            frame = Frame(payload[SEQ.size :])
+            self.feeds.offer(channel_id, seq, partial(self._hub.publish, topic, seq, frame))
+
+    def _hinted(self, topic: str, payload: bytes) -> None:
+        channel_id = channel_of(topic)
+        if channel_id is not None:
+            self.feeds.reach(channel_id, *SEQ.unpack(payload))
+
+    def _idle(self, topic: str) -> None:
+        channel_id = channel_of(topic)
+        if channel_id is not None:
+            self.feeds.stop(channel_id)
+
+
+def _moves_people(record: Record) -> bool:
+    return record.kind.startswith("participant_")

@@ -7,10 +7,13 @@ import msgspec
 from msgspec import Meta
 
 from kernel.text import ClientId, HostId
-from modules.messaging.schemas import Content, ContextTypeName, Seq
+from modules.messaging.emoji import MAX_CODE_POINTS
+from modules.messaging.schemas.base import Content, ContextTypeName, Seq
 
 Ref = Annotated[str, Meta(max_length=128, description="The client's own; echoed in the reply")]
+Emoji = Annotated[str, Meta(min_length=1, max_length=MAX_CODE_POINTS, examples=["👍"])]
 MAX_RESUMED = 2_000
+MAX_WATCHED = 500
 
 
 class ClientFrame(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type"):
@@ -38,6 +41,38 @@ class SendMessage(ClientFrame, frozen=True, tag="message.send"):
     content: Content
     channel_id: UUID | None = None
     context: ContextRef | None = None
+
+
+class ReviseMessage(ClientFrame, frozen=True, tag="message.revise"):
+    """Give one's own message another content."""
+
+    ref: Ref
+    message_id: UUID
+    client_id: ClientId
+    content: Content
+
+
+class DeleteMessage(ClientFrame, frozen=True, tag="message.delete"):
+    """Hide a message: one's own, or any as admin or moderator of a group."""
+
+    ref: Ref
+    message_id: UUID
+
+
+class AddReaction(ClientFrame, frozen=True, tag="reaction.add"):
+    """React to a message with one emoji."""
+
+    ref: Ref
+    message_id: UUID
+    emoji: Emoji
+
+
+class RemoveReaction(ClientFrame, frozen=True, tag="reaction.remove"):
+    """Take one's reaction back."""
+
+    ref: Ref
+    message_id: UUID
+    emoji: Emoji
 
 
 class Read(ClientFrame, frozen=True, tag="read"):
@@ -79,13 +114,41 @@ class Active(ClientFrame, frozen=True, tag="active"):
     """The person touched the device."""
 
 
+class Typing(ClientFrame, frozen=True, tag="typing"):
+    """The person is writing, or has stopped. To be repeated every few seconds: it is forgotten after five."""
+
+    channel_id: UUID
+    is_typing: bool
+
+
+class WatchPresence(ClientFrame, frozen=True, tag="presence.watch"):
+    """Tell me of these people, from now on these only: contacts and fellow participants; others are left out."""
+
+    user_ids: Annotated[list[HostId], Meta(max_length=MAX_WATCHED)]
+
+
 class Ping(ClientFrame, frozen=True, tag="ping"):
     """Answer me."""
 
     ref: Ref | None = None
 
 
-Incoming: TypeAlias = Auth | SendMessage | Read | Delivered | Resume | View | Active | Ping
+Incoming: TypeAlias = (
+    Auth
+    | SendMessage
+    | ReviseMessage
+    | DeleteMessage
+    | AddReaction
+    | RemoveReaction
+    | Read
+    | Delivered
+    | Resume
+    | View
+    | Typing
+    | Active
+    | WatchPresence
+    | Ping
+)
 
 
 class _Loose(msgspec.Struct, frozen=True):

@@ -30,6 +30,7 @@ CHAT = SocketContract(
         closing.TOO_MANY: "too many sockets or frames",
         TOO_SLOW: "too slow: reconnect and resume",
         1009: "a frame is too large",
+        closing.INTERNAL: "something went wrong here",
         closing.RESTART: "the server restarts: reconnect with jitter",
         closing.OVERLOADED: "the server has too much to do",
     },

@@ -16,23 +16,22 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from kernel.auth import Authenticator, Principal
+from kernel.auth import Principal
 from kernel.clock import now, rfc3339
 from kernel.database import Database
 from kernel.errors import UnavailableError
 from kernel.settings import Settings
 from kernel.telemetry.metrics import SOCKETS
-from modules.messaging import store
 from modules.messaging.gateway import closing
 from modules.messaging.gateway import server_frames as server
 from modules.messaging.gateway.admission import Admission, Receive, RefusedError
-from modules.messaging.gateway.broadcast import channel_topic, is_channel
+from modules.messaging.gateway.broadcast import Broadcast, channel_of, channel_topic
 from modules.messaging.gateway.draining import Draining
 from modules.messaging.gateway.entrance import Entrance, Guest
 from modules.messaging.gateway.refusal import Sender, refuse
-from modules.messaging.gateway.resumption import Epoch, Resumption
+from modules.messaging.gateway.resumption import Resumption
 from modules.messaging.gateway.session import Services, Session
-from modules.messaging.service import Messaging
+from modules.messaging.store import members
 from realtime.connection import Connection
 from realtime.hub import Hub
 from realtime.socket import Socket, socket_for
@@ -51,8 +50,9 @@ class Gateway:
         *,
         database: Database,
         hub: Hub,
-        messaging: Messaging,
-        authenticator: Authenticator,
+        broadcast: Broadcast,
+        resumption: Resumption,
+        services: Services,
         admission: Admission,
         settled: Callable[[], Awaitable[None]],
         settings: Settings,
@@ -61,13 +61,9 @@ class Gateway:
         self._hub = hub
         self._admission = admission
         self._settings = settings
-        self._epoch = Epoch(database)
-        self._services = Services(
-            messaging=messaging,
-            authenticator=authenticator,
-            resumption=Resumption(database, messaging, self._epoch),
-            frames_per_s=settings.max_frames_per_s,
-        )
+        self._broadcast = broadcast
+        self._resumption = resumption
+        self._services = services
         self._entrance = Entrance(
             max_sockets=settings.max_sockets,
             max_joining=settings.max_joining,
@@ -140,7 +136,7 @@ class Gateway:
             connection.close(closing.OVERLOADED, error.detail)
         except Exception:
             log.exception("session_failed", connection_id=str(connection.id))
-            connection.close(1011, "internal error")
+            connection.close(closing.INTERNAL, "internal error")
         finally:
             SOCKETS.labels("chat").dec()
             session.end()
@@ -164,17 +160,28 @@ class Gateway:
         """
         connection.hold_all()
         async with self._database.connection() as c:
-            self._subscribe_to(connection, await store.channel_ids(c, connection.user_id))
-            heads = await store.heads(c, connection.user_id, CHANNELS_IN_READY)
-            while not self._subscribe_to(connection, [head["channel_id"] for head in heads]):
-                heads = await store.heads(c, connection.user_id, CHANNELS_IN_READY)
-        connection.send(server.frame(self._ready(connection, heads, await self._epoch.get())))
+            self._subscribe_to(connection, await members.channel_ids(c, connection.user_id))
+        heads = await self._heads(connection)
+        while not self._hears(connection, heads):
+            heads = await self._heads(connection)
+        connection.send(server.frame(self._ready(connection, heads, await self._resumption.epoch.get())))
         connection.release_all({channel_topic(head["channel_id"]): head["last_seq"] for head in heads})
+
+    async def _heads(self, connection: Connection) -> list[asyncpg.Record]:
+        await self._hub.backplane.settled()
+        async with self._database.connection() as c:
+            return await members.heads(c, connection.user_id, CHANNELS_IN_READY)
+
+    def _hears(self, connection: Connection, heads: list[asyncpg.Record]) -> bool:
+        """Whether the connection hears these channels, and them only, from these heads on; else it does next time."""
+        same = self._subscribe_to(connection, [head["channel_id"] for head in heads])
+        started = [self._broadcast.feeds.start(head["channel_id"], head["last_seq"]) for head in heads]
+        return same and all(started)
 
     def _subscribe_to(self, connection: Connection, channels: Iterable[UUID]) -> bool:
         """Make the connection hear these channels only; returns whether it already did."""
         wanted = {channel_topic(channel) for channel in channels}
-        present = {topic for topic in connection.topics if is_channel(topic)}
+        present = {topic for topic in connection.topics if channel_of(topic)}
         for topic in present - wanted:
             self._hub.unsubscribe(connection, topic)
         for topic in wanted - present:

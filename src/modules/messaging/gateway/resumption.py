@@ -9,11 +9,12 @@ from uuid import UUID
 from msgspec import UNSET
 
 from kernel.database import Database
-from modules.messaging import store
 from modules.messaging.gateway import client_frames as client
 from modules.messaging.gateway import server_frames as server
 from modules.messaging.gateway.broadcast import channel_topic
-from modules.messaging.service import Messaging
+from modules.messaging.service.reading import Reading
+from modules.messaging.store import epoch as history
+from modules.messaging.store import members
 from realtime.connection import Connection
 
 PAGE = 500
@@ -32,17 +33,17 @@ class Epoch:
         """Return the epoch."""
         if not self._epoch:
             async with self._database.connection() as connection:
-                self._epoch = await store.epoch(connection)
+                self._epoch = await history.epoch(connection)
         return self._epoch
 
 
 class Resumption:
-    """Answers `resume`."""
+    """Sends what was missed: to who asks, and to who was let into a channel by another instance."""
 
-    def __init__(self, database: Database, messaging: Messaging, epoch: Epoch) -> None:
+    def __init__(self, database: Database, reading: Reading) -> None:
         self._database = database
-        self._messaging = messaging
-        self._epoch = epoch
+        self._reading = reading
+        self.epoch = Epoch(database)
 
     async def resume(self, connection: Connection, frame: client.Resume) -> None:
         """Send the missed frames of the channels that are the caller's, then `resumed`.
@@ -51,14 +52,18 @@ class Resumption:
         """
         wanted = {channel.channel_id: channel.after_seq for channel in frame.channels}
         heads = await self._heads(connection.user_id, *wanted)
-        reset = frame.epoch != await self._epoch.get() or any(wanted[c] > head for c, head in heads.items())
+        reset = frame.epoch != await self.epoch.get() or any(wanted[c] > head for c, head in heads.items())
         if not reset:
-            heads = {c: head for c in heads if (head := await self._channel(connection, c, wanted[c])) is not None}
+            heads = {c: head for c in heads if (head := await self.catch_up(connection, c, wanted[c])) is not None}
         ends = [server.ResumedHead(channel, last_seq) for channel, last_seq in heads.items()]
         connection.send(server.frame(server.Resumed(ref=frame.ref, channels=ends, reset=True if reset else UNSET)))
 
-    async def _channel(self, connection: Connection, channel_id: UUID, after: int) -> int | None:
-        """Return up to where the client is now; None when it doesn't take part any more."""
+    async def catch_up(self, connection: Connection, channel_id: UUID, after: int) -> int | None:
+        """Send a channel's records after `after`, then let live ones through.
+
+        Returns:
+            Up to where the client is now; None when it doesn't take part any more.
+        """
         topic = channel_topic(channel_id)
         connection.hold(topic)
         try:
@@ -71,13 +76,13 @@ class Resumption:
 
     async def _page(self, connection: Connection, channel_id: UUID, after: int, head: int) -> int:
         """Send the next records at the pace of the peer: catching up, however much, is not lagging."""
-        page = await self._messaging.records(channel_id, after=after, up_to=head, limit=PAGE)
+        page = await self._reading.records(channel_id, after=after, up_to=head, limit=PAGE)
         for index, (record, message) in enumerate(page):
             if index % WRITTEN_TOGETHER == 0:
                 await connection.drain()
-            connection.send(server.changed(record) if message is None else server.created(message))
+            connection.send(server.frame_of(record, message))
         return page[-1][0].seq
 
     async def _heads(self, user_id: str, *channels: UUID) -> dict[UUID, int]:
         async with self._database.connection() as connection:
-            return await store.resumable(connection, user_id, channels)
+            return await members.resumable(connection, user_id, channels)

@@ -1,15 +1,15 @@
 """Frames that the server sends."""
 
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from kernel.clock import Timestamp
+from kernel.clock import Timestamp, rfc3339
 from kernel.errors import Problem
 from modules.messaging.log.record import Record
-from modules.messaging.schemas import Message
+from modules.messaging.schemas.messages import Message
 from realtime.frame import Frame
 
 encode = msgspec.json.Encoder().encode
@@ -30,7 +30,7 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class ChannelHead(msgspec.Struct, frozen=True):
-    """Where a channel is, and where its reader is. Unread texts are counted among the newest 1,000 records."""
+    """Where a channel is, and where its reader is."""
 
     channel_id: UUID
     last_seq: int
@@ -58,7 +58,7 @@ class AuthRefreshed(ServerFrame, frozen=True, tag="auth.refreshed"):
 
 
 class Ack(ServerFrame, frozen=True, tag="ack"):
-    """The message is durable. On the sending socket this takes the place of `message.created`."""
+    """The record is durable. On the sending socket this takes the place of the record's own frame."""
 
     ref: str
     channel_id: UUID
@@ -79,6 +79,42 @@ class MessageCreated(ServerFrame, frozen=True, tag="message.created"):
     channel_id: UUID
     seq: int
     message: Message
+
+
+class MessageRevised(ServerFrame, frozen=True, tag="message.revised"):
+    """A message has another content."""
+
+    channel_id: UUID
+    seq: int
+    message: Message
+
+
+class MessageDeleted(ServerFrame, frozen=True, tag="message.deleted"):
+    """A message says nothing any more."""
+
+    channel_id: UUID
+    seq: int
+    message_id: UUID
+    deleted_by: str
+    deleted_at: Timestamp
+
+
+class ReactionFrame(ServerFrame, frozen=True):
+    """Somebody's reaction to a message changed."""
+
+    channel_id: UUID
+    seq: int
+    message_id: UUID
+    user_id: str
+    emoji: str
+
+
+class ReactionAdded(ReactionFrame, frozen=True, tag="reaction.added"):
+    """Somebody reacted to a message."""
+
+
+class ReactionRemoved(ReactionFrame, frozen=True, tag="reaction.removed"):
+    """Somebody took a reaction back."""
 
 
 class ParticipantFrame(ServerFrame, frozen=True):
@@ -134,6 +170,30 @@ class Resumed(ServerFrame, frozen=True, tag="resumed"):
     reset: Literal[True] | UnsetType = UNSET
 
 
+class Receipt(ServerFrame, frozen=True, tag="receipt"):
+    """How far somebody has come; it only grows."""
+
+    channel_id: UUID
+    user_id: str
+    last_delivered_seq: int
+    last_read_seq: int
+
+
+class Typing(ServerFrame, frozen=True, tag="typing"):
+    """Everybody who is writing in a channel; ends by an empty list, or by itself after five seconds."""
+
+    channel_id: UUID
+    user_ids: list[str]
+
+
+class Presence(ServerFrame, frozen=True, tag="presence"):
+    """Whether somebody is there. `last_seen_at`: of who is offline, where known."""
+
+    user_id: str
+    status: Literal["online", "away", "offline"]
+    last_seen_at: Timestamp | UnsetType = UNSET
+
+
 class Pong(ServerFrame, frozen=True, tag="pong"):
     """The answer to a ping."""
 
@@ -149,6 +209,10 @@ CHANNEL_FRAMES: dict[str, type[ChannelFrame]] = {
     "channel_archived": ChannelArchived,
     "channel_reopened": ChannelReopened,
 }
+REACTION_FRAMES: dict[str, type[ReactionFrame]] = {
+    "reaction": ReactionAdded,
+    "reaction_removed": ReactionRemoved,
+}
 
 
 def frame(content: ServerFrame) -> Frame:
@@ -156,23 +220,30 @@ def frame(content: ServerFrame) -> Frame:
     return Frame(encode(content))
 
 
-def created(message: Message) -> Frame:
-    """Return the frame of a text record."""
-    return frame(MessageCreated(channel_id=message.channel_id, seq=message.seq, message=message))
+def frame_of(record: Record, message: Message | None) -> Frame:
+    """Return the frame of a record; `message`: what a text is, or what a revision made of one."""
+    return frame(_content(record, message))
 
 
-def changed(record: Record) -> Frame:
-    """Return the frame of a record that isn't a text."""
+def _content(record: Record, message: Message | None) -> ServerFrame:
+    place: dict[str, Any] = {"channel_id": record.channel_id, "seq": record.seq}
     details = record.details or {}
-    by = details.get("by", UNSET)
+    if message is not None:
+        kind = MessageCreated if record.kind == "text" else MessageRevised
+        return kind(**place, message=message)
+    if record.target_id is not None:
+        return _about_a_message(record, record.target_id, place)
     if record.kind in CHANNEL_FRAMES:
-        return frame(CHANNEL_FRAMES[record.kind](channel_id=record.channel_id, seq=record.seq, by=by))
-    return frame(
-        PARTICIPANT_FRAMES[record.kind](
-            channel_id=record.channel_id,
-            seq=record.seq,
-            user_id=details["user_id"],
-            role=details.get("role", UNSET),
-            by=by,
-        )
+        return CHANNEL_FRAMES[record.kind](**place, by=details.get("by", UNSET))
+    return PARTICIPANT_FRAMES[record.kind](
+        **place, user_id=details["user_id"], role=details.get("role", UNSET), by=details.get("by", UNSET)
+    )
+
+
+def _about_a_message(record: Record, message_id: UUID, place: dict[str, Any]) -> ServerFrame:
+    actor = record.sender_id or ""
+    if record.kind == "deletion":
+        return MessageDeleted(**place, message_id=message_id, deleted_by=actor, deleted_at=rfc3339(record.created_at))
+    return REACTION_FRAMES[record.kind](
+        **place, message_id=message_id, user_id=actor, emoji=(record.details or {})["emoji"]
     )

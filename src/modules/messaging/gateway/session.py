@@ -3,9 +3,11 @@
 import asyncio
 import time
 from functools import partial
+from typing import TypeAlias
 from uuid import UUID
 
 import msgspec
+import structlog
 from msgspec.structs import replace
 
 from kernel.auth import Authenticator, DeactivatedError, Principal
@@ -13,23 +15,36 @@ from kernel.clock import from_unix, rfc3339
 from kernel.errors import MalformedError, ParleyError, TooManyRequestsError, UnauthenticatedError, undecodable
 from kernel.ratelimit import Bucket
 from modules.messaging import views
+from modules.messaging.emoji import one_emoji
+from modules.messaging.fold import fresh
 from modules.messaging.gateway import client_frames as client
 from modules.messaging.gateway import server_frames as server
-from modules.messaging.gateway.closing import DEACTIVATED, EXPIRED, NOT_UNDERSTOOD, TOO_MANY
+from modules.messaging.gateway.broadcast import channel_topic
+from modules.messaging.gateway.closing import DEACTIVATED, EXPIRED, INTERNAL, NOT_UNDERSTOOD, TOO_MANY
+from modules.messaging.gateway.feeds import Feeds
 from modules.messaging.gateway.resumption import Resumption
-from modules.messaging.schemas import PostMessage
-from modules.messaging.service import Messaging
-from modules.messaging.writer import ContextKey, Outcome, Stored
-from realtime.connection import Connection
+from modules.messaging.schemas.messages import PostMessage
+from modules.messaging.service.marking import Marking
+from modules.messaging.service.writing import Writing
+from modules.messaging.writer import Action, ContextKey, Delete, Outcome, React, Revise, Stored, Written
+from realtime.connection import ALWAYS, Connection
+
+log = structlog.get_logger(__name__)
+
+ChangeFrame: TypeAlias = client.ReviseMessage | client.DeleteMessage | client.AddReaction | client.RemoveReaction
 
 STRIKES = 5
 """So many frames in a row that can't be understood end the socket."""
+MAX_RESUMES = 4
+"""Asked for by one socket and not finished yet."""
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
     """What sessions call on."""
 
-    messaging: Messaging
+    writing: Writing
+    marking: Marking
+    feeds: Feeds
     authenticator: Authenticator
     resumption: Resumption
     frames_per_s: float
@@ -44,6 +59,7 @@ class Session:
         self._strikes = 0
         self._frames = Bucket("frames", per_s=services.frames_per_s, burst=services.frames_per_s * 4)
         self._expiry: asyncio.TimerHandle | None = None
+        self._resumes: list[asyncio.Task[None]] = []
         self._expire_at(principal)
 
     async def receive(self, text: str | None) -> None:
@@ -65,18 +81,21 @@ class Session:
             self._refuse(error, client.ref_of(text or ""))
 
     def end(self) -> None:
-        """Let go of the timer."""
-        if self._expiry is not None:
-            self._expiry.cancel()
+        """Let go of what still runs."""
+        self._forget_expiry()
+        for task in self._resumes:
+            task.cancel()
 
     async def _handle(self, frame: client.Incoming) -> None:
         match frame:
             case client.SendMessage():
                 await self._send(frame)
+            case client.ReviseMessage() | client.DeleteMessage() | client.AddReaction() | client.RemoveReaction():
+                await self._change(frame, _action(frame))
             case client.Read() | client.Delivered():
                 await self._mark(frame)
             case client.Resume():
-                await self._services.resumption.resume(self._connection, frame)
+                self._resume(frame)
             case client.View():
                 self._connection.touch()
                 self._connection.on_screen = frame.channel_id
@@ -91,24 +110,50 @@ class Session:
         self._connection.touch()
         post = PostMessage(client_id=frame.client_id, content=frame.content)
         settle = partial(self._settle, frame.ref)
-        await self._services.messaging.submit(
+        await self._services.writing.submit(
             self._connection.user_id, _target(frame), post, settle, origin=self._connection
         )
 
+    async def _change(self, frame: ChangeFrame, action: Action) -> None:
+        self._connection.touch()
+        settle = partial(self._settle, frame.ref)
+        await self._services.writing.submit_change(
+            self._connection.user_id, frame.message_id, action, settle, origin=self._connection
+        )
+
     def _settle(self, ref: str, outcome: Outcome) -> None:
-        if isinstance(outcome, Stored):
-            record = outcome.record
-            message = replace(views.message(record, {}), status="sent")
-            ack = server.Ack(ref=ref, channel_id=record.channel_id, seq=record.seq, message=message)
-            self._reply(ack)
-        else:
+        """Answer; an ack stands where its record does, after everything before it in the channel."""
+        if isinstance(outcome, ParleyError):
             self._refuse(outcome, ref)
+            return
+        ack = _ack(ref, outcome, self._connection.user_id)
+        deliver = partial(self._connection.deliver, channel_topic(ack.channel_id), ALWAYS, server.frame(ack))
+        self._services.feeds.after(ack.channel_id, ack.seq, deliver)
+
+    def _resume(self, frame: client.Resume) -> None:
+        """Catch up beside the receiving of frames, one after the other: it goes at the pace of the peer."""
+        self._resumes = [task for task in self._resumes if not task.done()]
+        if len(self._resumes) >= MAX_RESUMES:
+            raise TooManyRequestsError(f"At most {MAX_RESUMES} resumes at once", retry_after_s=1)
+        before = self._resumes[-1] if self._resumes else None
+        self._resumes.append(asyncio.create_task(self._resume_after(before, frame), name="resume"))
+
+    async def _resume_after(self, before: asyncio.Task[None] | None, frame: client.Resume) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        try:
+            await self._services.resumption.resume(self._connection, frame)
+        except ParleyError as error:
+            self._refuse(error, frame.ref)
+        except Exception:
+            log.exception("resume_failed", connection_id=str(self._connection.id))
+            self._connection.close(INTERNAL, "internal error")
 
     async def _mark(self, frame: client.Read | client.Delivered) -> None:
         read = isinstance(frame, client.Read)
         if read:
             self._connection.touch()
-        await self._services.messaging.mark(self._connection.user_id, frame.channel_id, frame.seq, read=read)
+        await self._services.marking.mark(self._connection.user_id, frame.channel_id, frame.seq, read=read)
 
     async def _refresh(self, frame: client.Auth) -> None:
         try:
@@ -125,8 +170,12 @@ class Session:
         self._expire_at(principal)
         self._reply(server.AuthRefreshed(expires_at=rfc3339(from_unix(principal.expires_at or time.time()))))
 
+    def _forget_expiry(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+
     def _expire_at(self, principal: Principal) -> None:
-        self.end()
+        self._forget_expiry()
         if principal.expires_at is not None:
             delay = max(0.0, principal.expires_at - time.time())
             self._expiry = asyncio.get_running_loop().call_later(
@@ -144,6 +193,29 @@ class Session:
 
     def _reply(self, content: server.ServerFrame) -> None:
         self._connection.send(server.frame(content))
+
+
+def _ack(ref: str, outcome: Written, user_id: str) -> server.Ack:
+    if isinstance(outcome, Stored):
+        folded, seq = outcome.folded or fresh(outcome.record), outcome.record.seq
+    else:
+        folded, seq = outcome.folded, outcome.folded.updated_seq
+    message = views.message(folded)
+    if folded.record.sender_id == user_id:
+        message = replace(message, status="sent")
+    return server.Ack(ref=ref, channel_id=folded.record.channel_id, seq=seq, message=message)
+
+
+def _action(frame: ChangeFrame) -> Action:
+    match frame:
+        case client.ReviseMessage():
+            return Revise(frame.client_id, frame.content)
+        case client.DeleteMessage():
+            return Delete()
+        case client.AddReaction():
+            return React(one_emoji(frame.emoji, "/emoji"))
+        case client.RemoveReaction():
+            return React(one_emoji(frame.emoji, "/emoji"), removed=True)
 
 
 def _no_text() -> client.Incoming:

@@ -21,6 +21,7 @@ class Channel(msgspec.Struct):
     """
 
     head: Head
+    kind: str
     context_type: str | None
     context_id: str | None
     status: str

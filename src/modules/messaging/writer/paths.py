@@ -1,11 +1,12 @@
 """The two ways to write a batch.
 
 The short way is one statement. It builds on what this process last knew of the channels, and PostgreSQL checks, under
-the row locks, that their heads are still those: then membership, status and all else are, too (see `Channel`).
+the row locks, that their heads are still those: then membership, status and all else are, too (see `Channel`). It
+serves texts only.
 
 The sure way is a transaction: lock the channels, read what they are, look for repeats, decide, write. It serves
 whatever the short way can't: channels not known yet, contexts without one, refusals (which the short way could base
-on stale knowledge) and repeats.
+on stale knowledge), repeats, and changes of messages.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,25 +15,26 @@ from uuid import UUID
 
 import msgspec
 
-from bus import Bus, outbox
+from bus import Bus, Event, outbox
 from kernel.clock import now
 from kernel.database import Database, Transaction
-from modules.messaging.domain import preview
-from modules.messaging.events import MessageCreated
+from modules.messaging.fold import Folded
 from modules.messaging.log import append
 from modules.messaging.log.record import Record
+from modules.messaging.store import messages
 from modules.messaging.writer import queries
 from modules.messaging.writer.channel import Channel, Memory
-from modules.messaging.writer.judge import judge
+from modules.messaging.writer.judge import Known, judge
 from modules.messaging.writer.opening import Opened, open_channels
-from modules.messaging.writer.send import Announcer, ContextKey, Outcome, Send, Stored
+from modules.messaging.writer.reports import event_of
+from modules.messaging.writer.send import Announcer, Change, ContextKey, Outcome, Request, Send, Stored
 
 
 class Written(msgspec.Struct, frozen=True):
     """What became of a batch, in order, and the events to release."""
 
     outcomes: Sequence[Outcome]
-    events: Sequence[MessageCreated]
+    events: Sequence[Event]
 
 
 Release = Callable[[Written], None]
@@ -49,28 +51,28 @@ class Paths:
         self._announcer = announcer
         self._memory = Memory()
 
-    async def write(self, sends: Sequence[Send], release: Release) -> None:
+    async def write(self, requests: Sequence[Request], release: Release) -> None:
         """Write a batch, the short way if possible, and release it.
 
         Raises:
             UnavailableError: PostgreSQL is away; whether the batch was committed may be unknown.
         """
-        if not await self._short(sends, release):
-            await self._sure(sends, release)
+        if not await self._short(requests, release):
+            await self._sure(requests, release)
 
-    async def _short(self, sends: Sequence[Send], release: Release) -> bool:
-        targets = [self._memory.channel_of(send.target) for send in sends]
+    async def _short(self, requests: Sequence[Request], release: Release) -> bool:
+        targets = [self._memory.channel_of(r.target) if isinstance(r, Send) else None for r in requests]
         ids = set(targets)
         channels = None if None in ids else self._memory.recall({target for target in ids if target})
         if channels is None:
             return False
         before = [channel.head.head_hash for channel in channels.values()]
-        outcomes = judge(channels, {}, targets, sends, now())
-        records = [o.record for o in outcomes if isinstance(o, Stored) and not o.repeated]
-        if len(records) < len(sends):
+        outcomes = judge(Known(channels), targets, requests, now())
+        records = _appended(outcomes)
+        if len(records) < len(requests):
             return False
         self._memory.forget(channels)
-        events = [_event(record, channels[record.channel_id]) for record in records]
+        events = _events(outcomes, channels)
         try:
             async with self._database.connection(reserved=True) as connection:
                 await append.insert_texts_expecting(connection, records, before, self._bus.stage(events))
@@ -80,32 +82,42 @@ class Paths:
             return False
         return True
 
-    async def _sure(self, sends: Sequence[Send], release: Release) -> None:
+    async def _sure(self, requests: Sequence[Request], release: Release) -> None:
         async with self._database.transaction(reserved=True) as tx:
-            targets, (found, refused) = await self._resolve(tx, sends)
+            targets, (found, refused) = await self._resolve(tx, requests)
             channels = await self._lock(tx, {target for target in targets if target})
-            keys = [(t, s.sender.user_id, s.client_id) for t, s in zip(targets, sends, strict=True) if t in channels]
-            repeats = await queries.repeats(tx.connection, keys) if keys else {}
+            known = await self._know(tx, channels, targets, requests)
             self._memory.forget(channels)
-            judged = judge(channels, repeats, targets, sends, now())
-            outcomes = [refused.get(send, outcome) for send, outcome in zip(sends, judged, strict=True)]
-            records = [o.record for o in outcomes if isinstance(o, Stored) and not o.repeated]
-            events = [_event(record, channels[record.channel_id]) for record in records]
-            await self._insert(tx, records, channels, events)
+            judged = judge(known, targets, requests, now())
+            outcomes = [
+                refused.get(request, outcome) if isinstance(request, Send) else outcome
+                for request, outcome in zip(requests, judged, strict=True)
+            ]
+            events = _events(outcomes, channels)
+            await self._insert(tx, outcomes, channels, events)
             tx.after_commit(partial(self._memory.learn_contexts, found))
             tx.after_commit(partial(self._memory.learn, channels))
             tx.after_commit(partial(release, Written(outcomes, events)))
 
-    async def _resolve(self, tx: Transaction, sends: Sequence[Send]) -> tuple[list[UUID | None], Opened]:
-        """Find each send's channel, making those of contexts that get their first message."""
+    async def _resolve(self, tx: Transaction, requests: Sequence[Request]) -> tuple[list[UUID | None], Opened]:
+        """Find each request's channel, making those of contexts that get their first message."""
+        sends = [request for request in requests if isinstance(request, Send)]
         asked = {send.target for send in sends if isinstance(send.target, ContextKey)}
         unknown = {key for key in asked if self._memory.channel_of(key) is None}
         found = await queries.channels_of(tx.connection, unknown) if unknown else {}
         first = [send for send in sends if send.target in unknown and send.target not in found]
         opened = await open_channels(tx, first, self._announcer) if first else Opened({}, {})
         found |= opened.channels
-        targets = [_known(found, send.target) or self._memory.channel_of(send.target) for send in sends]
-        return targets, Opened(found, opened.refused)
+        changed = {request.message_id for request in requests if isinstance(request, Change)}
+        homes = await messages.channels_of(tx.connection, changed) if changed else {}
+        homed = [self._home(request, found, homes) for request in requests]
+        return homed, Opened(found, opened.refused)
+
+    def _home(self, request: Request, found: dict[ContextKey, UUID], homes: dict[UUID, UUID]) -> UUID | None:
+        if isinstance(request, Change):
+            return homes.get(request.message_id)
+        known = found.get(request.target) if isinstance(request.target, ContextKey) else None
+        return known or self._memory.channel_of(request.target)
 
     async def _lock(self, tx: Transaction, ids: set[UUID]) -> dict[UUID, Channel]:
         channels = await queries.lock(tx.connection, ids)
@@ -117,33 +129,57 @@ class Paths:
                 channels[channel_id].members = members
         return channels
 
-    async def _insert(
+    async def _know(
         self,
         tx: Transaction,
-        records: Sequence[Record],
         channels: dict[UUID, Channel],
-        events: Sequence[MessageCreated],
+        targets: Sequence[UUID | None],
+        requests: Sequence[Request],
+    ) -> Known:
+        """Read what was there before, under the locks: repeats, and the messages concerned."""
+        keys = [
+            (target, request.sender.user_id, request.client_id)
+            for target, request in zip(targets, requests, strict=True)
+            if target in channels and request.client_id is not None
+        ]
+        repeats = await queries.repeats(tx.connection, keys) if keys else {}
+        concerned = {record.id for record in repeats.values() if record.kind == "text"}
+        concerned |= {request.message_id for request in requests if isinstance(request, Change)}
+        texts = await messages.texts(tx.connection, concerned) if concerned else {}
+        return Known(channels, repeats, texts)
+
+    async def _insert(
+        self, tx: Transaction, outcomes: Sequence[Outcome], channels: dict[UUID, Channel], events: Sequence[Event]
     ) -> None:
+        records = _appended(outcomes)
         if records:
             touched = dict.fromkeys(record.channel_id for record in records)
             await append.insert(tx.connection, records, [channels[channel_id].head for channel_id in touched])
+        changed = _changed(outcomes)
+        if changed:
+            await messages.save(tx.connection, changed)
+        if events:
             await tx.connection.execute(outbox.STAGE, *self._bus.stage(events))
 
 
-def _event(record: Record, channel: Channel) -> MessageCreated:
-    return MessageCreated(
-        channel_id=record.channel_id,
-        event_id=record.id,
-        message_id=record.id,
-        seq=record.seq,
-        sender_id=record.sender_id or "",
-        sender_name=record.sender_display_name or "",
-        recipient_ids=[user for user in channel.members if user != record.sender_id],
-        message_preview=preview(record.content or ""),
-        context_type=channel.context_type,
-        context_id=channel.context_id,
-    )
+def _appended(outcomes: Sequence[Outcome]) -> list[Record]:
+    return [outcome.record for outcome in outcomes if isinstance(outcome, Stored) and not outcome.repeated]
 
 
-def _known(found: dict[ContextKey, UUID], target: UUID | ContextKey) -> UUID | None:
-    return found.get(target) if isinstance(target, ContextKey) else None
+def _changed(outcomes: Sequence[Outcome]) -> list[Folded]:
+    """Return the messages that changed, each as its last change left it."""
+    last = {
+        outcome.folded.record.id: outcome.folded
+        for outcome in outcomes
+        if isinstance(outcome, Stored) and outcome.folded is not None and not outcome.repeated
+    }
+    return list(last.values())
+
+
+def _events(outcomes: Sequence[Outcome], channels: dict[UUID, Channel]) -> list[Event]:
+    reported = [
+        event_of(outcome.record, outcome.folded, channels[outcome.record.channel_id])
+        for outcome in outcomes
+        if isinstance(outcome, Stored) and not outcome.repeated
+    ]
+    return [event for event in reported if event is not None]

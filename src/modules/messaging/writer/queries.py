@@ -15,7 +15,7 @@ JOIN chat_channels c USING (context_type, context_id)
 """
 
 LOCK = """
-SELECT id, last_seq, head_hash, last_record_at, last_message_at, membership_seq, context_type, context_id, status
+SELECT id, last_seq, head_hash, last_record_at, last_message_at, membership_seq, kind, context_type, context_id, status
 FROM chat_channels WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
 """
 

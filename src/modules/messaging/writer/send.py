@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from kernel.errors import ParleyError
+from modules.messaging.fold import Folded
 from modules.messaging.log.record import Record
 from modules.messaging.ports import Person
 
@@ -19,13 +20,25 @@ class ContextKey(NamedTuple):
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """A message that is durable. `repeated`: it was before, under the same client_id."""
+    """A record that is durable. `repeated`: it was before, under the same client_id.
+
+    `folded` is the message as that record left it; of a new text there is nothing to fold.
+    """
 
     record: Record
     repeated: bool = False
+    folded: Folded | None = None
 
 
-Outcome: TypeAlias = Stored | ParleyError
+class Unchanged(msgspec.Struct, frozen=True):
+    """What was asked for is so already: nothing was appended."""
+
+    folded: Folded
+
+
+Written: TypeAlias = Stored | Unchanged
+Outcome: TypeAlias = Written | ParleyError
+Settle: TypeAlias = Callable[[Outcome], None]
 
 
 class Send(msgspec.Struct, frozen=True, eq=False):
@@ -35,9 +48,48 @@ class Send(msgspec.Struct, frozen=True, eq=False):
     sender: Person
     client_id: str
     content: str
-    settle: Callable[[Outcome], None]
+    settle: Settle
     origin: object | None = None
     """The socket that it came by: its answer takes the place of the live frame there."""
+
+
+class Revise(msgspec.Struct, frozen=True):
+    """Give the message another content."""
+
+    client_id: str
+    content: str
+
+
+class Delete(msgspec.Struct, frozen=True):
+    """Hide the message."""
+
+
+class React(msgspec.Struct, frozen=True):
+    """Put an emoji on the message, or take it away."""
+
+    emoji: str
+    removed: bool = False
+
+
+Action: TypeAlias = Revise | Delete | React
+
+
+class Change(msgspec.Struct, frozen=True, eq=False):
+    """Something that is to happen to a message; otherwise as `Send`."""
+
+    message_id: UUID
+    sender: Person
+    action: Action
+    settle: Settle
+    origin: object | None = None
+
+    @property
+    def client_id(self) -> str | None:
+        """The client's name for what it creates, if it creates something."""
+        return self.action.client_id if isinstance(self.action, Revise) else None
+
+
+Request: TypeAlias = Send | Change
 
 
 class Announcer(Protocol):
@@ -47,6 +99,6 @@ class Announcer(Protocol):
         """A channel was made, with these participants."""
         ...
 
-    def announce(self, record: Record, origin: object | None = None) -> None:
-        """A record was appended; `origin` is the socket that it came by."""
+    def announce(self, record: Record, folded: Folded | None = None, origin: object | None = None) -> None:
+        """A record was appended; `folded` is the message that it changed, `origin` the socket that it came by."""
         ...

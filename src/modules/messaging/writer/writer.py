@@ -1,9 +1,9 @@
 """The messaging writer: group commit.
 
-Overview: sends wait in one queue. A single task takes what is there (at most `BATCH`), writes it as one transaction
-and, after the commit, settles each send and announces each new record, in the order of their seqs. There is no timer:
-while one batch is being written the next one gathers, so an idle server answers at once and a busy one shares the
-cost of each commit among many.
+Overview: messages, and changes of messages, wait in one queue. A single task takes what is there (at most `BATCH`),
+writes it as one transaction and, after the commit, settles each request and announces each new record, in the order of
+their seqs. There is no timer: while one batch is being written the next one gathers, so an idle server answers at once
+and a busy one shares the cost of each commit among many.
 
 Concurrency: in a process one batch is under way at a time; two at once were measured, and were no faster. Between
 processes the channels' rows, locked in the order of their ids, keep order.
@@ -14,14 +14,14 @@ Guarantees:
 - In a channel seqs are 1..N without gap: a batch is committed only on top of the heads that it was decided on, which
   hold under the row locks, in the statement or transaction that inserts (see `paths`).
 - The same (channel, sender, client_id) is stored once; another body under it is refused.
-- A bad send fails alone. When PostgreSQL goes away the whole batch is told that it may try again: whether the commit
+- A bad request fails alone. When PostgreSQL goes away the whole batch is told that it may try again: whether the commit
   happened is unknown then, and repeating a client_id settles it.
-- The queue is bounded: past `MAX_WAITING` sends are refused with a retryable error at once.
+- The queue is bounded: past `MAX_WAITING` requests are refused with a retryable error at once.
 """
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -33,9 +33,8 @@ from bus import Bus
 from kernel.database import Database
 from kernel.errors import ParleyError, UnavailableError
 from kernel.telemetry.metrics import MESSAGES, WRITER_BATCH, WRITER_COMMIT
-from modules.messaging.log.record import Record
 from modules.messaging.writer.paths import Paths, Written
-from modules.messaging.writer.send import Announcer, Outcome, Send, Stored
+from modules.messaging.writer.send import Announcer, Outcome, Request, Stored
 
 log = structlog.get_logger(__name__)
 
@@ -51,15 +50,15 @@ class Writer:
         self._paths = Paths(database, bus, announcer)
         self._bus = bus
         self._announcer = announcer
-        self._waiting: deque[Send] = deque()
+        self._waiting: deque[Request] = deque()
         self._wake = asyncio.Event()
         self._submitted = self._settled = 0
         self._progress = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
-    def submit(self, send: Send) -> None:
-        """Queue a send; its `settle` will be called.
+    def submit(self, request: Request) -> None:
+        """Queue a request; its `settle` will be called.
 
         Raises:
             UnavailableError: too many are waiting, or the writer is stopping.
@@ -67,7 +66,7 @@ class Writer:
         if self._stopping or len(self._waiting) >= MAX_WAITING:
             raise UnavailableError("Too many messages are waiting to be written")
         self._submitted += 1
-        self._waiting.append(send)
+        self._waiting.append(request)
         self._wake.set()
 
     async def settled(self) -> None:
@@ -101,60 +100,66 @@ class Writer:
                 continue
             await self._write([self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))])
 
-    async def _write(self, sends: list[Send]) -> None:
+    async def _write(self, requests: list[Request]) -> None:
         started = time.perf_counter()
-        unsettled = list(sends)
+        unsettled = list(requests)
         try:
-            await self._paths.write(sends, partial(self._release, unsettled))
+            await self._paths.write(requests, partial(self._release, unsettled))
         except ParleyError as error:
             self._settle_all(unsettled, error)
         except asyncio.CancelledError:
             self._settle_all(unsettled, UnavailableError("The server is stopping"))
             raise
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
-            await self._write_alone(sends, error)
+            await self._write_alone(requests, error)
         except Exception:
-            log.exception("writer_failed", sends=len(sends))
+            log.exception("writer_failed", requests=len(requests))
             self._settle_all(unsettled, UnavailableError("The message could not be written; try again"))
-        WRITER_BATCH.observe(len(sends))
+        WRITER_BATCH.observe(len(requests))
         WRITER_COMMIT.observe(time.perf_counter() - started)
 
-    async def _write_alone(self, sends: list[Send], error: Exception) -> None:
-        """One send of the batch can't be stored: find out which, and store the others."""
-        if len(sends) == 1:
+    async def _write_alone(self, requests: list[Request], error: Exception) -> None:
+        """One request of the batch can't be stored: find out which, and store the others."""
+        if len(requests) == 1:
             log.error("send_refused_by_database", error=type(error).__name__)
-            self._settle_all(sends, ParleyError("The message can't be stored"))
+            self._settle_all(requests, ParleyError("The message can't be stored"))
             return
-        for send in sends:
-            await self._write([send])
+        for request in requests:
+            await self._write([request])
 
-    def _release(self, unsettled: list[Send], written: Written) -> None:
+    def _release(self, unsettled: list[Request], written: Written) -> None:
         """Tell everybody, in the order of the log: what stands before an ack was sent before it.
 
         The batch is committed and settled with that: a connection that breaks afterwards changes nothing.
         """
-        for send, outcome in zip(unsettled, written.outcomes, strict=True):
+        for request, outcome in zip(unsettled, written.outcomes, strict=True):
             if isinstance(outcome, Stored) and not outcome.repeated:
-                self._announce(outcome.record, send.origin)
-            self._settle_one(send, outcome)
+                self._announce(outcome, request.origin)
+            self._settle_one(request, outcome)
         unsettled.clear()
-        MESSAGES.labels("text").inc(len(written.events))
+        _count(written.outcomes)
         self._bus.release(written.events)
 
-    def _announce(self, record: Record, origin: object | None) -> None:
+    def _announce(self, stored: Stored, origin: object | None) -> None:
         try:
-            self._announcer.announce(record, origin)
+            self._announcer.announce(stored.record, stored.folded, origin)
         except Exception:
             log.exception("announce_failed")
 
-    def _settle_all(self, sends: Sequence[Send], error: ParleyError) -> None:
-        for send in sends:
-            self._settle_one(send, error)
+    def _settle_all(self, requests: Sequence[Request], error: ParleyError) -> None:
+        for request in requests:
+            self._settle_one(request, error)
 
-    def _settle_one(self, send: Send, outcome: Outcome) -> None:
+    def _settle_one(self, request: Request, outcome: Outcome) -> None:
         self._settled += 1
         self._progress.set()
         try:
-            send.settle(outcome)
+            request.settle(outcome)
         except Exception:
             log.exception("settle_failed")
+
+
+def _count(outcomes: Sequence[Outcome]) -> None:
+    kinds = Counter(o.record.kind for o in outcomes if isinstance(o, Stored) and not o.repeated)
+    for kind, count in kinds.items():
+        MESSAGES.labels(kind).inc(count)

@@ -1,0 +1,30 @@
+"""What may be a reaction: one emoji of Unicode's, whichever, seen by a reader as one sign."""
+
+import regex
+
+from kernel.errors import malformed_field
+
+MAX_CODE_POINTS = 32
+"""The longest in use, families and flags of regions, have some fifteen."""
+
+GRAPHEME = regex.compile(r"\A\X\Z")
+PARTS = regex.compile(r"\A[\p{Emoji}\p{Emoji_Component}\u200d\ufe0e\ufe0f\u20e3\U000e0020-\U000e007f]+\Z")
+PICTURE = regex.compile(r"\p{Extended_Pictographic}|\p{Regional_Indicator}{2}|[0-9#*]\ufe0f?\u20e3")
+
+
+def is_emoji(text: str) -> bool:
+    """Whether `text` is exactly one emoji: also with skin tone, joined, a flag or a keycap."""
+    if not 0 < len(text) <= MAX_CODE_POINTS:
+        return False
+    return all(kind.search(text) is not None for kind in (GRAPHEME, PARTS, PICTURE))
+
+
+def one_emoji(text: str, pointer: str) -> str:
+    """Return `text` as it is; `pointer` says where it came in.
+
+    Raises:
+        MalformedError: it isn't one emoji.
+    """
+    if not is_emoji(text):
+        raise malformed_field(pointer, "must be one emoji")
+    return text

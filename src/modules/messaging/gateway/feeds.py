@@ -1,0 +1,169 @@
+"""Feeds: the frames of each channel reach the sockets of this process in the order of the log, with nothing left out.
+
+Overview: frames come from commits of this process, and by the backplane from other instances, in whatever order. For
+each channel that somebody listens to here there is a feed, which knows up to which seq it has delivered. The next seq
+passes at once; a later one waits a moment for those before it, and then the log is read.
+
+Concurrency: on the event loop; only reading the log awaits, one reader a channel, and what comes meanwhile waits.
+
+Guarantees:
+- What listeners get of a channel is without gap, in order, each record once, whatever the backplane lost or repeated.
+- What is to follow a record (an ack) is never left out, and comes after it.
+- With PostgreSQL away a gap stays open, and is closed when it is back.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from uuid import UUID
+
+import structlog
+
+from kernel.errors import UnavailableError
+
+log = structlog.get_logger(__name__)
+
+GAP_S = 0.03
+"""How long a later record waits for an earlier one that is under way, before the log is read."""
+AWAY_S = 0.5
+"""Until the log is tried again."""
+
+Deliver = Callable[[], None]
+Read = Callable[[UUID, int], Awaitable[list[tuple[int, Deliver]]]]
+"""Reads the records of a channel after a seq, at least one page of them, each with its delivery."""
+
+
+class Feed:
+    """The feed of one channel."""
+
+    __slots__ = ("ahead", "first", "following", "position", "reader", "timer")
+
+    def __init__(self, position: int) -> None:
+        self.first = self.position = position
+        self.ahead: dict[int, Deliver] = {}
+        self.following: dict[int, list[Deliver]] = {}
+        self.timer: asyncio.TimerHandle | None = None
+        self.reader: asyncio.Task[None] | None = None
+
+
+class Feeds:
+    """The feeds of this process. A channel without listeners has none: frames for it go nowhere."""
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self._feeds: dict[UUID, Feed] = {}
+
+    def start(self, channel_id: UUID, position: int) -> bool:
+        """Follow a channel from the record after `position` on, unless it is followed already.
+
+        Returns:
+            Whether a listener that knows the log up to `position` now hears all that follows; if not, it has to read
+            the log again.
+        """
+        feed = self._feeds.get(channel_id)
+        if feed is None:
+            feed = self._feeds[channel_id] = Feed(position)
+        return position >= feed.first
+
+    def stop(self, channel_id: UUID) -> None:
+        """Follow it no more."""
+        feed = self._feeds.pop(channel_id, None)
+        if feed is not None:
+            _cancel(feed)
+
+    def stop_all(self) -> None:
+        """Follow nothing any more."""
+        for channel_id in list(self._feeds):
+            self.stop(channel_id)
+
+    def offer(self, channel_id: UUID, seq: int, deliver: Deliver) -> None:
+        """Deliver the record `seq` when its turn comes; nothing happens when it was delivered already."""
+        feed = self._feeds.get(channel_id)
+        if feed is None or seq <= feed.position:
+            return
+        if seq == feed.position + 1 and feed.reader is None:
+            _advance(feed, seq, deliver)
+            _let_through(feed)
+        else:
+            feed.ahead.setdefault(seq, deliver)
+            self._wait(channel_id, feed)
+
+    def after(self, channel_id: UUID, seq: int, deliver: Deliver) -> None:
+        """Deliver what is to follow the record `seq`."""
+        feed = self._feeds.get(channel_id)
+        if feed is None or seq <= feed.position:
+            deliver()
+        else:
+            feed.following.setdefault(seq, []).append(deliver)
+
+    def reach(self, channel_id: UUID, seq: int) -> None:
+        """Read the log unless all up to `seq` was delivered: somebody says that it is there."""
+        feed = self._feeds.get(channel_id)
+        if feed is not None and seq > feed.position:
+            self._catch_up(channel_id, feed)
+
+    def reach_all(self, heads: Mapping[UUID, int]) -> None:
+        """As `reach`, for many."""
+        for channel_id, seq in heads.items():
+            self.reach(channel_id, seq)
+
+    @property
+    def channels(self) -> list[UUID]:
+        """Those that are followed."""
+        return list(self._feeds)
+
+    def _wait(self, channel_id: UUID, feed: Feed) -> None:
+        if feed.timer is None and feed.reader is None:
+            feed.timer = asyncio.get_running_loop().call_later(GAP_S, self._catch_up, channel_id, feed)
+
+    def _catch_up(self, channel_id: UUID, feed: Feed) -> None:
+        if feed.timer is not None:
+            feed.timer.cancel()
+            feed.timer = None
+        if feed.reader is None and self._feeds.get(channel_id) is feed:
+            feed.reader = asyncio.create_task(self._read_up(channel_id, feed), name="feed")
+
+    async def _read_up(self, channel_id: UUID, feed: Feed) -> None:
+        """Deliver from the log until it says nothing new."""
+        try:
+            while page := await self._read(channel_id, feed.position):
+                for seq, deliver in page:
+                    _advance(feed, seq, feed.ahead.pop(seq, deliver))
+            _let_through(feed)
+        except UnavailableError:
+            feed.timer = asyncio.get_running_loop().call_later(AWAY_S, self._catch_up, channel_id, feed)
+        except Exception:
+            log.exception("catching_up_failed")
+        finally:
+            feed.reader = None
+        if feed.ahead:
+            self._wait(channel_id, feed)
+
+
+def _advance(feed: Feed, seq: int, deliver: Deliver) -> None:
+    feed.position = seq
+    _call(deliver)
+    for follow in feed.following.pop(seq, ()) if feed.following else ():
+        _call(follow)
+
+
+def _let_through(feed: Feed) -> None:
+    """Deliver what was ahead and is next by now."""
+    while feed.ahead and (deliver := feed.ahead.pop(feed.position + 1, None)) is not None:
+        _advance(feed, feed.position + 1, deliver)
+
+
+def _call(deliver: Deliver) -> None:
+    try:
+        deliver()
+    except Exception:
+        log.exception("delivery_failed")
+
+
+def _cancel(feed: Feed) -> None:
+    if feed.timer is not None:
+        feed.timer.cancel()
+    if feed.reader is not None:
+        feed.reader.cancel()
+    for following in feed.following.values():
+        for deliver in following:
+            _call(deliver)

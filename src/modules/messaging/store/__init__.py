@@ -1,0 +1,1 @@
+"""Messaging's reads and its small writes. The log itself is written by `log.append` only."""

@@ -1,0 +1,107 @@
+"""Who takes part in what, and where the logs of that end."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from kernel.database import Connection
+
+MEMBERSHIP = """
+SELECT c.last_seq FROM chat_channels c JOIN chat_participants p ON p.channel_id = c.id
+WHERE c.id = $1 AND p.user_id = $2 AND p.left_seq IS NULL
+"""
+
+
+CHANNEL_IDS = "SELECT channel_id FROM chat_participants WHERE user_id = $1 AND left_seq IS NULL"
+
+
+HEADS = """
+SELECT h.channel_id, h.last_seq, h.last_read_seq, CASE WHEN h.place <= $2 THEN
+    (SELECT count(*) FROM chat_messages m
+     WHERE m.channel_id = h.channel_id AND m.seq > greatest(h.last_read_seq, h.last_seq - $3)
+         AND m.kind = 'text' AND m.sender_id <> $1)
+    END AS unread
+FROM (
+    SELECT p.channel_id, c.last_seq, p.last_read_seq,
+        row_number() OVER (ORDER BY c.last_message_at DESC NULLS LAST, c.id) AS place
+    FROM chat_participants p JOIN chat_channels c ON c.id = p.channel_id
+    WHERE p.user_id = $1 AND p.left_seq IS NULL
+) h ORDER BY h.place
+"""
+
+
+RESUMABLE = """
+SELECT c.id, c.last_seq FROM chat_participants p JOIN chat_channels c ON c.id = p.channel_id
+WHERE p.user_id = $1 AND p.left_seq IS NULL AND c.id = ANY($2::uuid[])
+"""
+
+
+COUNTED = 1_000
+
+
+async def last_seq_for(connection: Connection, channel_id: UUID, user_id: str) -> int | None:
+    """Return where a channel's log ends, to a participant; None to everybody else."""
+    seq: int | None = await connection.fetchval(MEMBERSHIP, channel_id, user_id)
+    return seq
+
+
+async def channel_ids(connection: Connection, user_id: str) -> list[UUID]:
+    """Return every channel that somebody takes part in."""
+    return [row[0] for row in await connection.fetch(CHANNEL_IDS, user_id)]
+
+
+async def heads(connection: Connection, user_id: str, limit: int) -> list[asyncpg.Record]:
+    """Return (channel, last_seq, last_read_seq, unread) of somebody's channels, newest first.
+
+    Unread texts are counted for the first `limit` only, among the newest `COUNTED` records of each: what a connect
+    costs doesn't grow with what was never read.
+    """
+    return await connection.fetch(HEADS, user_id, limit, COUNTED)
+
+
+async def resumable(connection: Connection, user_id: str, channels: Collection[UUID]) -> dict[UUID, int]:
+    """Return where the logs end of those channels that somebody takes part in."""
+    return {row[0]: row[1] for row in await connection.fetch(RESUMABLE, user_id, list(channels))}
+
+
+LAST_SEQS = "SELECT id, last_seq FROM chat_channels WHERE id = ANY($1::uuid[])"
+
+MEMBERS_OF = """
+SELECT c.id, c.last_seq, p.user_id, p.joined_seq FROM chat_channels c
+JOIN chat_participants p ON p.channel_id = c.id AND p.left_seq IS NULL WHERE c.id = ANY($1::uuid[])
+UNION ALL
+SELECT c.id, c.last_seq, NULL, 0 FROM chat_channels c WHERE c.id = ANY($1::uuid[])
+"""
+
+CHANNELS_OF_ALL = (
+    "SELECT DISTINCT channel_id FROM chat_participants WHERE user_id = ANY($1::text[]) AND left_seq IS NULL"
+)
+
+
+class Members(msgspec.Struct, frozen=True):
+    """Who takes part in a channel, since which record; and where its log ends."""
+
+    last_seq: int
+    joined: dict[str, int]
+
+
+async def last_seqs(connection: Connection, channels: Collection[UUID]) -> dict[UUID, int]:
+    """Return where the logs of channels end."""
+    return {row[0]: row[1] for row in await connection.fetch(LAST_SEQS, list(channels))}
+
+
+async def members_of(connection: Connection, channels: Collection[UUID]) -> dict[UUID, Members]:
+    """Return the present participants of those channels that there are; also of the empty ones."""
+    found: dict[UUID, Members] = {}
+    for channel_id, last_seq, user_id, joined_seq in await connection.fetch(MEMBERS_OF, list(channels)):
+        members = found.setdefault(channel_id, Members(last_seq, {}))
+        if user_id is not None:
+            members.joined[user_id] = joined_seq
+    return found
+
+
+async def channels_of_all(connection: Connection, user_ids: Collection[str]) -> set[UUID]:
+    """Return every channel that one of these people takes part in."""
+    return {row[0] for row in await connection.fetch(CHANNELS_OF_ALL, list(user_ids))}
