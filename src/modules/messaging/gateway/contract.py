@@ -17,6 +17,10 @@ CHAT = SocketContract(
     replies={
         client_frames.Auth: (server_frames.Ready, server_frames.AuthRefreshed),
         client_frames.SendMessage: (server_frames.Ack,),
+        client_frames.ReviseMessage: (server_frames.Ack,),
+        client_frames.DeleteMessage: (server_frames.Ack,),
+        client_frames.AddReaction: (server_frames.Ack,),
+        client_frames.RemoveReaction: (server_frames.Ack,),
         client_frames.Resume: (server_frames.Resumed,),
         client_frames.Ping: (server_frames.Pong,),
     },

@@ -10,11 +10,11 @@ from litestar.params import JSONBody, PathParameter
 
 from kernel.auth import Principal
 from kernel.errors import FieldError, MalformedError
-from kernel.http.access import USER, key, who
+from kernel.http.access import USER, key, refuses, who
 from kernel.http.parameters import HostIdInPath
 from kernel.text import holds_nul
 from modules.messaging.contexts import Contexts
-from modules.messaging.routes.sent import sent
+from modules.messaging.routes.sent import WRITING, sent
 from modules.messaging.schemas.base import CONTEXT_TYPE
 from modules.messaging.schemas.contexts import METADATA_BYTES, ContextView, PutContext
 from modules.messaging.schemas.messages import Message, PostMessage
@@ -63,7 +63,7 @@ async def get_context(
 
 @post(
     "/api/contexts/{context_type:str}/{context_id:str}/messages",
-    opt=who(USER),
+    opt=who(USER) | refuses(*WRITING),
     operation_id="postContextMessage",
     summary="Write into a context's conversation",
     tags=["Messages"],

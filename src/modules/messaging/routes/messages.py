@@ -12,10 +12,11 @@ from msgspec import Meta
 from kernel.auth import Principal
 from kernel.cursors import decode_cursor
 from kernel.errors import FieldError, MalformedError
-from kernel.http.access import USER, who
+from kernel.http.access import USER, refuses, who
 from kernel.http.parameters import MAX_SEQ, Cursor, SeqInQuery
 from modules.messaging.emoji import one_emoji
-from modules.messaging.routes.sent import sent
+from modules.messaging.errors import MessageDeletedError, TooManyReactionsError
+from modules.messaging.routes.sent import CHANGING, WRITING, sent
 from modules.messaging.schemas.messages import LogPage, Message, MessagePage, PatchMessage, PostMessage, VersionPage
 from modules.messaging.service.reading import Reading
 from modules.messaging.service.writing import Writing
@@ -27,7 +28,7 @@ Revision = Annotated[int, Meta(ge=0, le=2**31)]
 
 @post(
     "/api/channels/{channel_id:uuid}/messages",
-    opt=who(USER),
+    opt=who(USER) | refuses(*WRITING),
     operation_id="postMessage",
     summary="Write into a channel",
     tags=["Messages"],
@@ -106,7 +107,7 @@ async def list_revisions(
 
 @patch(
     "/api/messages/{message_id:uuid}",
-    opt=who(USER),
+    opt=who(USER) | refuses(*WRITING, MessageDeletedError),
     operation_id="reviseMessage",
     summary="Give a message another content",
     tags=["Messages"],
@@ -125,7 +126,7 @@ async def revise_message(
 
 @delete(
     "/api/messages/{message_id:uuid}",
-    opt=who(USER),
+    opt=who(USER) | refuses(*CHANGING),
     operation_id="deleteMessage",
     summary="Hide a message",
     tags=["Messages"],
@@ -143,7 +144,7 @@ async def delete_message(
 
 @put(
     "/api/messages/{message_id:uuid}/reactions/{emoji:str}",
-    opt=who(USER),
+    opt=who(USER) | refuses(*CHANGING, MessageDeletedError, TooManyReactionsError),
     operation_id="addReaction",
     summary="React to a message",
     tags=["Messages"],
@@ -162,7 +163,7 @@ async def add_reaction(
 
 @delete(
     "/api/messages/{message_id:uuid}/reactions/{emoji:str}",
-    opt=who(USER),
+    opt=who(USER) | refuses(*CHANGING),
     operation_id="removeReaction",
     summary="Take a reaction back",
     tags=["Messages"],

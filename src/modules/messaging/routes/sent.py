@@ -1,12 +1,20 @@
-"""How a message that was sent is answered."""
+"""How a message that was sent is answered, and what else may be answered."""
 
 from litestar import Response
 from msgspec.structs import replace
 
+from kernel.errors import TooManyRequestsError
 from modules.messaging import views
+from modules.messaging.errors import ClientIdConflictError, ClosedError, ReadOnlyError
 from modules.messaging.fold import fresh
 from modules.messaging.schemas.messages import Message
 from modules.messaging.writer import Stored
+
+CHANGING = (ReadOnlyError, ClosedError, TooManyRequestsError)
+"""What a change of a message may be refused with, besides what follows from its route."""
+
+WRITING = (*CHANGING, ClientIdConflictError)
+"""The same, of a write that has a `client_id`."""
 
 
 def sent(stored: Stored) -> Response[Message]:
