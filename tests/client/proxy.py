@@ -26,11 +26,11 @@ class Proxy:
             line.transport.abort()
 
     def hold(self) -> None:
-        """Pass nothing on any more, and tell nobody."""
+        """Pass nothing on from the server any more, and tell nobody; what goes to the server still does."""
         self._flows.clear()
 
     def release(self) -> None:
-        """Pass everything on again."""
+        """Pass on what was held up, and everything after it."""
         self._flows.set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -52,7 +52,10 @@ class Proxy:
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_connection("127.0.0.1", self._upstream)
-        ways = [asyncio.create_task(self._pass_on(*way)) for way in ((reader, to_server), (from_server, writer))]
+        ways = [
+            asyncio.create_task(self._pass_on(reader, to_server)),
+            asyncio.create_task(self._pass_on(from_server, writer, self._flows)),
+        ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -61,10 +64,13 @@ class Proxy:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event | None = None
+    ) -> None:
         with suppress(OSError):
             while data := await reader.read(CHUNK):
-                await self._flows.wait()
+                if gate is not None:
+                    await gate.wait()
                 writer.write(data)
                 await writer.drain()
 
