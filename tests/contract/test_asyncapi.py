@@ -141,6 +141,11 @@ async def test_what_the_server_sends_is_as_published(document: Json, server: Ser
     async with chat(server.ws_url, ana) as at_ana, chat(server.ws_url, ben) as at_ben:
         ack = await at_ana.message("hello", context=context)
         await at_ana.message("hello again\0", context=context)
+        about = {"ref": "c", "message_id": ack["message"]["id"]}
+        await at_ana.send(type="message.revise", client_id="revision", content="hello, all", **about)
+        await at_ana.send(type="reaction.add", emoji="\N{THUMBS UP SIGN}", **about)
+        await at_ana.send(type="reaction.remove", emoji="\N{THUMBS UP SIGN}", **about)
+        await at_ana.send(type="message.delete", **about)
         host.context(name, {**two, "ben": "party"}, kind="dispute")
         host.context(name, two, kind="dispute", status="closed")
         host.context(name, two, kind="dispute")

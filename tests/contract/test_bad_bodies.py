@@ -16,7 +16,14 @@ from tests.support.inputs import Bad, bad_bodies, broken_bodies, example
 from tests.support.servers import Host, Server
 from tests.support.tables import contents, settled
 
-IN_PATHS = {"user_id": "ana", "context_type": "booking", "context_id": "b1"}
+IN_PATHS = {
+    "user_id": "ana",
+    "context_type": "booking",
+    "context_id": "b1",
+    "slug": "conflict",
+    "emoji": "\N{THUMBS UP SIGN}",
+    "message_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+}
 ANA = {"user_id": "ana", "role": "worker"}
 ZOE = {"username": "zoe", "display_name": "Zoe"}
 LISTED_SEPARATELY = {"putUsers": {"/users/0"}}

@@ -13,7 +13,13 @@ from tests.support.chat import chat
 from tests.support.inputs import example
 from tests.support.servers import Host
 
-PLACES = {"context_type": "booking", "context_id": "theirs", "user_id": "somebody"}
+PLACES = {
+    "context_type": "booking",
+    "context_id": "theirs",
+    "user_id": "somebody",
+    "slug": "conflict",
+    "emoji": "\N{THUMBS UP SIGN}",
+}
 FRAMES: dict[str, Any] = {str(f.__struct_config__.tag): f for f in client_frames.ClientFrame.__subclasses__()}
 AFTER = {"type": "ping", "ref": "after"}
 
@@ -28,7 +34,8 @@ class Operation(msgspec.Struct, frozen=True):
 
     def call(self, client: httpx.Client, **places: str) -> httpx.Response:
         """Call it with a good body."""
-        known = PLACES | {"channel_id": str(uuid4()), "delivery_id": str(uuid4())} | places
+        unknown = {name: str(uuid4()) for name in ("channel_id", "delivery_id", "message_id")}
+        known = PLACES | unknown | places
         bodies = [write.body for write in WRITES if (write.method, write.path) == (self.method, self.path)]
         body = example(bodies[0]) if bodies else None
         return client.request(self.method, self.path.format(**known), json=body)

@@ -3,6 +3,11 @@
 import regex
 
 from kernel.errors import malformed_field
+from kernel.text import pattern
+
+OUTSIDE = r"\x00-\x22\x24-\x29\x2b-\x2f\x3a-\xa8\xaa-\xad\xaf-\u200c"
+EMOJI = pattern(rf"\A[^{OUTSIDE}]{{1,32}}\Z", "must be one emoji")
+"""What a schema can say of it: nothing of what no emoji has in it. The rest is up to `is_emoji`."""
 
 MAX_CODE_POINTS = 32
 """The longest in use, families and flags of regions, have some fifteen."""

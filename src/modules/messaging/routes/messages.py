@@ -14,7 +14,7 @@ from kernel.cursors import decode_cursor
 from kernel.errors import FieldError, MalformedError
 from kernel.http.access import USER, refuses, who
 from kernel.http.parameters import MAX_SEQ, Cursor, SeqInQuery
-from modules.messaging.emoji import one_emoji
+from modules.messaging.emoji import EMOJI, one_emoji
 from modules.messaging.errors import MessageDeletedError, TooManyReactionsError
 from modules.messaging.routes.sent import CHANGING, WRITING, sent
 from modules.messaging.schemas.messages import LogPage, Message, MessagePage, PatchMessage, PostMessage, VersionPage
@@ -22,7 +22,9 @@ from modules.messaging.service.reading import Reading
 from modules.messaging.service.writing import Writing
 from modules.messaging.writer import Delete, React, Revise, Written
 
-EmojiInPath = Annotated[str, PathParameter(min_length=1, max_length=32, description="One emoji, percent-encoded")]
+EmojiInPath = Annotated[
+    str, PathParameter(min_length=1, max_length=32, pattern=EMOJI, description="One emoji, percent-encoded")
+]
 Revision = Annotated[int, Meta(ge=0, le=2**31)]
 
 
