@@ -215,6 +215,21 @@ async def outbox_replay(ids: tuple[UUID, ...], everything: bool) -> None:  # noq
         click.echo(f"{count} replayed.")
 
 
+@main.group()
+def state() -> None:
+    """What was made of messages: revisions, deletions, reactions."""
+
+
+@state.command("rebuild")
+@_asynchronous
+async def state_rebuild() -> None:
+    """Fold the log of every channel anew. Safe beside a running server."""
+    from modules.messaging.module import rebuild_state
+
+    async with _database(_settings()) as database:
+        click.echo(f"{await rebuild_state(database)} channels were not as their log says; now they are.")
+
+
 @asynccontextmanager
 async def _database(settings: Settings) -> AsyncIterator[Any]:
     from kernel.database import Database

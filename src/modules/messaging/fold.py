@@ -11,7 +11,7 @@ from modules.messaging.log.record import Record
 
 
 class Folded(msgspec.Struct):
-    """A text and what became of it. `reactions` is emoji → user id → the seq at which they reacted, oldest first."""
+    """A text and what became of it. `reactions` is emoji → user id → the seq at which they reacted."""
 
     record: Record
     content: str

@@ -27,10 +27,13 @@ from modules.messaging.ports import People
 from modules.messaging.routes import router
 from modules.messaging.service.marking import Marking
 from modules.messaging.service.reading import Reading
+from modules.messaging.service.rebuilding import rebuild as rebuild_state
 from modules.messaging.service.writing import Writing
 from modules.messaging.tickets import Tickets
 from modules.messaging.writer import Writer
 from realtime.hub import Hub
+
+__all__ = ["MessagingModule", "rebuild_state"]
 
 
 class MessagingModule:

@@ -41,7 +41,7 @@ def message(text: Folded, hidden: Hidden = NOBODY) -> Message:
         edited_at=_moment(text.edited_at),
         is_deleted=text.is_deleted,
         deleted_at=_moment(text.deleted_at),
-        reactions=[] if text.is_deleted else [Reaction(emoji, list(users)) for emoji, users in text.reactions.items()],
+        reactions=[] if text.is_deleted else _reactions(text),
     )
 
 
@@ -95,6 +95,12 @@ def log_record(logged: Logged, hidden: Hidden) -> LogRecord:
         created_at=rfc3339(record.created_at),
         hash=record.hash.hex(),
     )
+
+
+def _reactions(text: Folded) -> list[Reaction]:
+    """In the order in which they came; the database keeps none."""
+    by_age = sorted(text.reactions.items(), key=lambda one: min(one[1].values()))
+    return [Reaction(emoji, sorted(users, key=users.__getitem__)) for emoji, users in by_age]
 
 
 def _status(seq: int, others: Others) -> Literal["sent", "delivered", "read"]:
