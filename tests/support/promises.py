@@ -21,7 +21,7 @@ def _broken(log: Log, talker: Talker) -> Iterator[str]:
     for frame in talker.frames:
         if not is_true(log, frame):
             yield f"untrue: {frame['type']} {frame['seq']} to {talker.name}"
-    if [frame["seq"] for frame in talker.accepted] != list(range(1, log.last_seq + 1)):
+    if [record.seq for record in talker.accepted] != list(range(1, log.last_seq + 1)):
         yield f"missing: {talker.name} has {talker.last_seq} of {log.last_seq}"
     own = [r.content or "" for r in log.records if (r.client_id or "").startswith(f"{talker.name}-")]
     if own != [f"{talker.name} says {n} ✓" for n in range(1, len(own) + 1)]:
