@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, NoReturn, ParamSpec
 from uuid import UUID
 
 import click
@@ -74,20 +74,28 @@ def _asynchronous(command: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
-@click.option("--workers", default=1, show_default=True, type=click.IntRange(1))
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes; above 1 with Redis.")
 def serve(host: str, port: int, workers: int) -> None:
     """Migrate, then serve."""
-    from server import build
-
     settings = _settings()
     if workers > 1:
-        raise click.UsageError("--workers above 1 needs REDIS_URL and arrives with the Redis backplane")
+        _serve_together(settings, host, port, workers)
+    from server import build
+
     try:
         build(settings, host=host, port=port).run()
     except KeyboardInterrupt:
         pass  # Ctrl-C: by now the server has stopped in order
     except SettingsError as error:
         _leave(error)
+
+
+def _serve_together(settings: Settings, host: str, port: int, count: int) -> NoReturn:
+    from workers import run
+
+    if settings.redis_url is None:
+        raise click.UsageError("--workers above 1 needs REDIS_URL: workers tell each other through Redis what happens")
+    sys.exit(run(settings, host=host, port=port, count=count))
 
 
 @main.command()

@@ -1,7 +1,11 @@
 """Runs the application under uvicorn, tuned for many sockets; see docs/adr/0005-uvicorn-protocol.md."""
 
+import asyncio
 import gc
+import os
 import socket
+from collections.abc import Callable
+from types import FrameType
 
 import uvicorn
 from litestar import Litestar
@@ -12,6 +16,7 @@ from realtime.protocol import ParleyWebSocketProtocol
 
 GRACE_S = 10
 BACKLOG = 4096
+POLL_S = 0.1
 
 
 class Server(uvicorn.Server):
@@ -20,6 +25,23 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, parley: Parley) -> None:
         super().__init__(config)
         self.parley = parley
+        self._parent: int | None = None
+        self._on_start: Callable[[], None] = lambda: None
+
+    def serve_under(self, parent: int, on_start: Callable[[], None]) -> None:
+        """Be one of several: tell when requests are taken, and stop when the parent process is gone."""
+        self._parent, self._on_start = parent, on_start
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop in order; told so a second time, without waiting for anybody."""
+        hurry = self.should_exit
+        super().handle_exit(sig, frame)
+        self.force_exit = self.force_exit or hurry
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether to stop."""
+        orphaned = self._parent is not None and os.getppid() != self._parent
+        return orphaned or await super().on_tick(counter)
 
     async def _serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Bring the parts up first and take them down last: why that failed is for the caller, not for a log."""
@@ -32,10 +54,15 @@ class Server(uvicorn.Server):
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 1_000)
+        self._on_start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Send everybody elsewhere, spread over a second, then stop."""
-        await self.parley.drain()
+        draining = asyncio.create_task(self.parley.drain())
+        while not draining.done() and not self.force_exit:
+            await asyncio.wait([draining], timeout=POLL_S)
+        draining.cancel()
+        await asyncio.wait([draining])
         await super().shutdown(sockets)
 
 

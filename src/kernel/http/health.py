@@ -4,15 +4,16 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Literal
 
 import msgspec
-import prometheus_client
 import structlog
 from litestar import MediaType, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import Example
 from msgspec import Meta
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from kernel.http.access import ANYONE, who
+from kernel.telemetry.metrics import exposition
 
 log = structlog.get_logger(__name__)
 
@@ -68,9 +69,7 @@ def routes(checks: dict[str, Check]) -> list[HTTPRouteHandler]:
 
     @get("/metrics", opt=who(ANYONE), include_in_schema=False, media_type=MediaType.TEXT)
     async def metrics() -> Response[bytes]:
-        return Response(
-            prometheus_client.generate_latest(), headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST}
-        )
+        return Response(exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return [live, ready, metrics]
 
