@@ -41,8 +41,6 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
         UnauthenticatedError: no credentials, or bad ones.
         ForbiddenError: a caller of another kind, role or scope.
     """
-    if connection.scope.get("method") == "OPTIONS":
-        return  # says no more than what every 405 says: which methods there are
     allowed: frozenset[str] = handler.opt.get("who", frozenset())
     if ANYONE in allowed:
         return
