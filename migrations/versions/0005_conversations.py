@@ -13,7 +13,7 @@ def upgrade() -> None:
             ADD COLUMN direct_high text,
             ADD CONSTRAINT uq_chat_channels_direct_low_direct_high UNIQUE (direct_low, direct_high),
             ADD CONSTRAINT ck_chat_channels_direct
-                CHECK (CASE kind WHEN 'direct' THEN coalesce(direct_low < direct_high, false)
+                CHECK (CASE kind WHEN 'direct' THEN coalesce(direct_low COLLATE "C" < direct_high, false)
                                  ELSE direct_low IS NULL AND direct_high IS NULL END)
     """)
     op.execute("""

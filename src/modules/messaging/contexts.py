@@ -2,20 +2,16 @@
 
 from uuid import UUID
 
-from bus import Bus, Event
-from kernel.clock import now, rfc3339, rfc3339_or_none
-from kernel.database import Connection, Database, Transaction
+from kernel.clock import rfc3339, rfc3339_or_none
+from kernel.database import Database, Transaction
 from kernel.errors import FieldError, MalformedError
-from modules.messaging.domain import CONTEXT_TYPES, MembershipChange, membership_changes
+from modules.messaging.domain import CONTEXT_TYPES, membership_changes
 from modules.messaging.errors import ChannelNotFoundError
-from modules.messaging.events import ParticipantJoined, ParticipantLeft
-from modules.messaging.log import append
-from modules.messaging.log.record import Draft, Record
+from modules.messaging.membership import Membership
 from modules.messaging.ports import People
 from modules.messaging.schemas.channels import ChannelView
 from modules.messaging.schemas.contexts import ContextParticipant, ContextView, PutContext
 from modules.messaging.store.contexts import CONTEXT_COLUMNS, channel_of_context, context
-from modules.messaging.writer import Announcer, queries
 
 UPSERT = f"""
 INSERT INTO chat_contexts (context_type, context_id, title, status, metadata, participants)
@@ -27,20 +23,7 @@ RETURNING {CONTEXT_COLUMNS}, (xmax = 0) AS created
 
 CHANNEL = "SELECT id FROM chat_channels WHERE context_type = $1 AND context_id = $2"
 
-SYNC_CHANNEL = "UPDATE chat_channels SET title = $2, status = $3 WHERE id = $1"
-
-SYNC_PARTICIPANTS = """
-INSERT INTO chat_participants (channel_id, user_id, role, joined_seq, joined_at, left_seq, left_at)
-SELECT $1, user_id, coalesce(role, ''), seq, at, CASE WHEN role IS NULL THEN seq END, CASE WHEN role IS NULL THEN at END
-FROM unnest($2::text[], $3::text[], $4::bigint[], $5::timestamptz[]) AS change (user_id, role, seq, at)
-ON CONFLICT (channel_id, user_id) DO UPDATE SET
-    role = CASE WHEN excluded.left_seq IS NULL THEN excluded.role ELSE chat_participants.role END,
-    joined_seq = CASE WHEN chat_participants.left_seq IS NULL THEN chat_participants.joined_seq
-                      ELSE excluded.joined_seq END,
-    joined_at = CASE WHEN chat_participants.left_seq IS NULL THEN chat_participants.joined_at
-                     ELSE excluded.joined_at END,
-    left_seq = excluded.left_seq, left_at = excluded.left_at
-"""
+SET_TITLE = "UPDATE chat_channels SET title = $2 WHERE id = $1 AND title IS DISTINCT FROM $2"
 
 
 class Contexts:
@@ -49,16 +32,14 @@ class Contexts:
     def __init__(
         self,
         database: Database,
-        bus: Bus,
         people: People,
-        announcer: Announcer,
+        membership: Membership,
         *,
         max_participants: int,
     ) -> None:
         self._database = database
-        self._bus = bus
         self._people = people
-        self._announcer = announcer
+        self._membership = membership
         self._max_participants = max_participants
 
     async def put(self, context_type: str, context_id: str, wanted: PutContext) -> bool:
@@ -121,25 +102,12 @@ class Contexts:
         return roles
 
     async def _sync(self, tx: Transaction, channel_id: UUID, roles: dict[str, str], wanted: PutContext) -> None:
-        at = now()
-        locked = (await queries.lock(tx.connection, [channel_id]))[channel_id]
-        present = (await queries.members(tx.connection, [channel_id]))[channel_id]
-        changes = membership_changes(present, roles)
-        status = "active" if wanted.status == "open" else "archived"
-        drafts = [_draft(change) for change in changes]
-        if status != locked.status:
-            drafts.append(Draft("channel_archived" if status == "archived" else "channel_reopened"))
-        records = [append.extend(locked.head, draft, at) for draft in drafts]
-        if records:
-            await append.insert(tx.connection, records, [locked.head])
-        await _sync_participants(tx.connection, channel_id, changes, records)
-        await tx.connection.execute(SYNC_CHANNEL, channel_id, wanted.title, status)
-        await self._bus.publish(tx, *_events(records))
-        tx.after_commit(lambda: self._announce(records))
-
-    def _announce(self, records: list[Record]) -> None:
-        for record in records:
-            self._announcer.announce(record)
+        channel = await self._membership.hold(tx, channel_id)
+        if channel is not None:
+            await tx.connection.execute(SET_TITLE, channel_id, wanted.title)
+            changes = membership_changes(channel.members, roles)
+            status = "active" if wanted.status == "open" else "archived"
+            await self._membership.amend(tx, channel, changes, status=status)
 
 
 def _problems(
@@ -154,38 +122,3 @@ def _problems(
     if participant.role not in roles:
         problems.append(("role", f"expected one of {', '.join(sorted(roles))}"))
     return problems
-
-
-def _draft(change: MembershipChange) -> Draft:
-    details = {"user_id": change.user_id} | ({} if change.role is None else {"role": change.role})
-    return Draft(change.kind, details=details)
-
-
-async def _sync_participants(
-    connection: Connection, channel_id: UUID, changes: list[MembershipChange], records: list[Record]
-) -> None:
-    if changes:
-        placed = records[: len(changes)]
-        await connection.execute(
-            SYNC_PARTICIPANTS,
-            channel_id,
-            [change.user_id for change in changes],
-            [change.role for change in changes],
-            [record.seq for record in placed],
-            [record.created_at for record in placed],
-        )
-
-
-def _events(records: list[Record]) -> list[Event]:
-    events: list[Event] = []
-    for record in records:
-        details = record.details or {}
-        if record.kind == "participant_joined":
-            events.append(
-                ParticipantJoined(
-                    channel_id=record.channel_id, seq=record.seq, user_id=details["user_id"], role=details["role"]
-                )
-            )
-        elif record.kind == "participant_left":
-            events.append(ParticipantLeft(channel_id=record.channel_id, seq=record.seq, user_id=details["user_id"]))
-    return events

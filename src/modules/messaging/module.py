@@ -23,6 +23,7 @@ from modules.messaging.gateway.gateway import Gateway
 from modules.messaging.gateway.reconciler import Reconciler
 from modules.messaging.gateway.resumption import Resumption
 from modules.messaging.gateway.session import Services
+from modules.messaging.membership import Membership
 from modules.messaging.ports import People
 from modules.messaging.routes import router
 from modules.messaging.service.marking import Marking
@@ -55,7 +56,8 @@ class MessagingModule:
         writer = Writer(database, bus, broadcast)
         writing = Writing(people, writer, settings)
         marking = Marking(database)
-        contexts = Contexts(database, bus, people, broadcast, max_participants=settings.max_participants)
+        membership = Membership(bus, broadcast)
+        contexts = Contexts(database, people, membership, max_participants=settings.max_participants)
         self.conversations = Conversations(database)
         self.writer = writer
         resumption = Resumption(database, reading)

@@ -1,12 +1,14 @@
 """Who takes part in what, and where the logs of that end."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
 from kernel.database import Connection
+from modules.messaging.domain import MembershipChange
+from modules.messaging.log.record import Record
 
 MEMBERSHIP = """
 SELECT c.last_seq FROM chat_channels c JOIN chat_participants p ON p.channel_id = c.id
@@ -105,3 +107,41 @@ async def members_of(connection: Connection, channels: Collection[UUID]) -> dict
 async def channels_of_all(connection: Connection, user_ids: Collection[str]) -> set[UUID]:
     """Return every channel that one of these people takes part in."""
     return {row[0] for row in await connection.fetch(CHANNELS_OF_ALL, list(user_ids))}
+
+
+BY_STANDING = """
+SELECT user_id, role FROM chat_participants WHERE channel_id = $1 AND left_seq IS NULL ORDER BY joined_seq, user_id
+"""
+
+PLACE = """
+INSERT INTO chat_participants (channel_id, user_id, role, joined_seq, joined_at, left_seq, left_at)
+SELECT channel_id, user_id, coalesce(role, ''), seq, at, CASE WHEN role IS NULL THEN seq END,
+    CASE WHEN role IS NULL THEN at END
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[])
+    AS change (channel_id, user_id, role, seq, at)
+ON CONFLICT (channel_id, user_id) DO UPDATE SET
+    role = CASE WHEN excluded.left_seq IS NULL THEN excluded.role ELSE chat_participants.role END,
+    joined_seq = CASE WHEN chat_participants.left_seq IS NULL THEN chat_participants.joined_seq
+                      ELSE excluded.joined_seq END,
+    joined_at = CASE WHEN chat_participants.left_seq IS NULL THEN chat_participants.joined_at
+                     ELSE excluded.joined_at END,
+    left_seq = excluded.left_seq, left_at = excluded.left_at
+"""
+
+
+async def by_standing(connection: Connection, channel_id: UUID) -> dict[str, str]:
+    """Return user id → role of who takes part in a channel, in the order in which they joined."""
+    return {row[0]: row[1] for row in await connection.fetch(BY_STANDING, channel_id)}
+
+
+async def place(connection: Connection, changes: Sequence[MembershipChange], records: Sequence[Record]) -> None:
+    """Keep what changes, whose records these are, made of people's places; the same person at most once."""
+    if changes:
+        await connection.execute(
+            PLACE,
+            [record.channel_id for record in records],
+            [change.user_id for change in changes],
+            [change.role for change in changes],
+            [record.seq for record in records],
+            [record.created_at for record in records],
+        )

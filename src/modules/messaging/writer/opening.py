@@ -11,11 +11,9 @@ from uuid import UUID
 
 import asyncpg
 
-from kernel.clock import now, rfc3339
 from kernel.database import Connection, Transaction
 from kernel.errors import ParleyError
-from kernel.ids import new_id
-from modules.messaging.log.chain import Genesis, canonical_genesis, genesis_hash
+from modules.messaging.log.founding import Founding, found
 from modules.messaging.writer.judge import refusal
 from modules.messaging.writer.queries import channels_of
 from modules.messaging.writer.send import Announcer, ContextKey, Send
@@ -25,16 +23,6 @@ SELECT x.context_type, x.context_id, x.title, x.status, x.participants
 FROM chat_contexts x
 JOIN unnest($1::text[], $2::text[]) AS k (context_type, context_id) USING (context_type, context_id)
 ORDER BY x.context_type, x.context_id FOR NO KEY UPDATE OF x
-"""
-
-OPEN = """
-WITH channel AS (
-    INSERT INTO chat_channels
-        (id, kind, context_type, context_id, title, genesis, head_hash, last_record_at, created_at)
-    VALUES ($1, 'context', $2, $3, $4, $5, $6, $7, $7)
-)
-INSERT INTO chat_participants (channel_id, user_id, role, joined_at)
-SELECT $1, p.key, p.value, $7 FROM jsonb_each_text($8::jsonb) AS p
 """
 
 
@@ -57,9 +45,8 @@ async def open_channels(tx: Transaction, sends: Collection[Send], announcer: Ann
             continue
         refusals = {send: _refusal(context, send) for send in sends if send.target == key}
         if None in refusals.values():
-            channel = await _open(connection, key, context["title"], context["participants"])
+            opened.channels[key] = channel = await _found(connection, context)
             tx.after_commit(partial(announcer.opened, channel, list(context["participants"])))
-            opened.channels[key] = channel
         else:
             opened.refused.update({send: error for send, error in refusals.items() if error is not None})
     return opened
@@ -70,10 +57,16 @@ def _refusal(context: asyncpg.Record, send: Send) -> ParleyError | None:
     return refusal(context["context_type"], status, context["participants"].get(send.sender.user_id))
 
 
-async def _open(connection: Connection, key: ContextKey, title: str | None, participants: dict[str, str]) -> UUID:
-    channel, at = new_id(), now()
-    genesis = canonical_genesis(
-        Genesis(channel, key.context_id, key.context_type, rfc3339(at), "context", participants)
+async def _found(connection: Connection, context: asyncpg.Record) -> UUID:
+    channel = await found(
+        connection,
+        Founding(
+            kind="context",
+            members=context["participants"],
+            title=context["title"],
+            context_type=context["context_type"],
+            context_id=context["context_id"],
+        ),
     )
-    await connection.execute(OPEN, channel, *key, title, genesis, genesis_hash(genesis), at, participants)
+    assert channel is not None  # noqa: S101 - only direct channels can be there already
     return channel
