@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
-from typing import Any
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 from demo import screen
 from demo.alerts import Alerts
@@ -11,6 +10,7 @@ from demo.cast import ANA, BEA, Line, Person, Scene
 from demo.device import Device, device
 from demo.host import Host, RefusedError
 from demo.stage import SMS_DELAY_S
+from parley_client import Message, Refused
 
 PACE_S = 0.3
 
@@ -18,9 +18,8 @@ PACE_S = 0.3
 class Play:
     """One scene: everybody comes, talks, and hears what became of their alerts; then all sockets are closed."""
 
-    def __init__(self, host: Host, ws_url: str, alerts: Alerts) -> None:
+    def __init__(self, host: Host, alerts: Alerts) -> None:
         self._host = host
-        self._ws_url = ws_url
         self._alerts = alerts
 
     async def perform(self, scene: Scene) -> str:
@@ -32,41 +31,39 @@ class Play:
         async with AsyncExitStack() as sockets:
             devices = [await sockets.enter_async_context(self._device(*who)) for who in scene.devices]
             said = [await self._say(scene, line, devices) for line in scene.lines]
-            channel_id, last = said[-1]
+            channel_id, last = said[-1].channel_id, said[-1].seq
             if scene.refused is not None:
                 await self._try(scene, scene.refused, devices)
             if scene.looks_in is not None:
                 await self._look_in(scene.looks_in, channel_id, last)
             screen.heading(f"Who gets an SMS, {SMS_DELAY_S} s after the first message (120 s unless set otherwise)")
-            await self._alerts.conclude(channel_id, _expected(scene, [seq for _, seq in said]))
+            await self._alerts.conclude(channel_id, _expected(scene, [message.seq for message in said]))
         return channel_id
 
-    def _device(self, owner: Person, label: str) -> Any:
-        return device(self._ws_url, self._host.tokens[owner.user_id], owner, label)
+    def _device(self, owner: Person, label: str) -> AbstractAsyncContextManager[Device]:
+        return device(self._host.url, self._host.tokens[owner.user_id], owner, label)
 
-    async def _say(self, scene: Scene, line: Line, devices: Sequence[Device]) -> tuple[str, int]:
+    async def _say(self, scene: Scene, line: Line, devices: Sequence[Device]) -> Message:
         speaker = _device_of(line, devices)
-        frame, acknowledged_ms = await speaker.write(scene, line.text)
-        if frame["type"] == "error":
-            raise RefusedError(f"{speaker}: {frame['problem']}")
-        channel_id, seq = frame["channel_id"], frame["seq"]
+        message, acknowledged_ms = await speaker.write(scene, line.text)
         others = [one for one in devices if one is not speaker]
-        came = await asyncio.gather(*(one.hears(channel_id, seq) for one in others))
-        screen.message(seq, speaker, line.text)
+        came = await asyncio.gather(*(one.hears(message) for one in others))
+        screen.message(message.seq, speaker, line.text)
         there = {one.owner for one in devices}
         heard = [one for one, did in zip(others, came, strict=True) if did]
         screen.received(acknowledged_ms, heard, [person for person, _ in scene.roles if person not in there])
-        await _react(devices, channel_id, seq)
+        _react(devices, message)
         await asyncio.sleep(PACE_S)
-        return channel_id, seq
+        return message
 
     async def _try(self, scene: Scene, line: Line, devices: Sequence[Device]) -> None:
         speaker = _device_of(line, devices)
-        frame, _ = await speaker.write(scene, line.text)
-        if frame["type"] != "error":
+        try:
+            await speaker.write(scene, line.text)
+        except Refused as refusal:
+            screen.refused(speaker, line.text, str(refusal))
+        else:
             raise RefusedError(f"{speaker} was to be refused")
-        problem = frame["problem"]
-        screen.refused(speaker, line.text, f"{problem['status']} {problem['title']}: {problem['detail']}")
 
     async def _look_in(self, reader: Person, channel_id: str, last: int) -> None:
         page = await self._host.call("GET", f"/api/channels/{channel_id}/messages", by=reader)
@@ -78,13 +75,13 @@ def _device_of(line: Line, devices: Sequence[Device]) -> Device:
     return next(one for one in devices if (one.owner, one.label) == (line.who, line.device))
 
 
-async def _react(devices: Sequence[Device], channel_id: str, seq: int) -> None:
+def _react(devices: Sequence[Device], message: Message) -> None:
     """Ana has the conversation on the screen; Bea's browser tells that she has read."""
     for one in devices:
         if one.owner is ANA:
-            await one.send(type="view", channel_id=channel_id)
+            one.client.view(message.channel_id)
         elif one.owner is BEA:
-            await one.send(type="read", channel_id=channel_id, seq=seq)
+            one.client.mark_read(message.channel_id, message.seq)
 
 
 def _expected(scene: Scene, seqs: Sequence[int]) -> dict[str, int]:

@@ -17,6 +17,7 @@ from demo.stage import Stage, StageError, stage
 from kernel.clock import now
 from kernel.settings import Settings
 from kernel.telemetry.logging import configure
+from parley_client import ClientError
 
 KEY_NAME = "demo"
 
@@ -31,7 +32,7 @@ def run(settings: Settings, *, host: str, port: int, once: bool) -> None:
     try:
         with suppress(asyncio.CancelledError):
             asyncio.run(_run(settings, host, port, once=once))
-    except (StageError, RefusedError, TimeoutError) as error:
+    except (StageError, RefusedError, ClientError, TimeoutError) as error:
         raise click.ClickException(str(error) or "the server didn't answer in time") from None
 
 
@@ -51,7 +52,7 @@ async def _run(settings: Settings, host: str, port: int, *, once: bool) -> None:
 async def _perform(running: Stage, caller: Host) -> str:
     alerts = Alerts(running)
     await caller.bring_people(asleep(now()))
-    play = Play(caller, running.ws_url, alerts)
+    play = Play(caller, alerts)
     for scene in (BOOKING, DISPUTE):
         await caller.bring(scene)
     channel_id = await play.perform(BOOKING)
