@@ -63,7 +63,7 @@ class Client:
         Args:
             url: the server, as `https://chat.example.org`.
             token: a token, or an async function that returns a fresh one: before the present one ends it is called
-                again. Its `OSError`s count as a lost connection, its other errors end the client.
+                again. Where it can't connect, it is asked again later; its other errors end the client.
             positions: `Client.positions` of an earlier run: records go on from there.
             epoch: `Client.epoch` of that run.
             from_beginning: channels start with their first record. Otherwise only new records are yielded.

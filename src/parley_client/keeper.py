@@ -17,6 +17,7 @@ from websockets.typing import Subprotocol
 from parley_client.errors import Stopped
 from parley_client.frames import Ready
 from parley_client.session import Session, Shared
+from parley_client.tokens import PASSING_FAILURES
 
 log = logging.getLogger("parley_client")
 
@@ -26,7 +27,7 @@ TOKEN_REFUSED = 4401
 FINAL = {1009, 4400, 4403, 4404, 4429}
 """Close codes after which the same would only happen again."""
 
-PASSING = {408, 429, 500, 502, 503, 504}
+PASSING_STATUSES = {408, 429, 500, 502, 503, 504}
 CLOSE_WITHIN_S = 1
 
 
@@ -67,7 +68,7 @@ class Keeper:
         while True:
             try:
                 await self._once()
-            except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake) as error:
+            except (*PASSING_FAILURES, ConnectionClosed, InvalidHandshake) as error:
                 delay_s = self._shared.backoff.delay_s(self._attempts, self._verdict(error))
                 self._attempts += 1
                 log.info("not connected (%s); again in %.1f s", _reason(error), delay_s)
@@ -122,7 +123,7 @@ class Keeper:
 
     def _status(self, error: InvalidStatus) -> float:
         response = error.response
-        if response.status_code not in PASSING:
+        if response.status_code not in PASSING_STATUSES:
             raise Stopped(response.status_code, f"no chat socket at {self._url}") from None
         return retry_after_s(response.headers.get("Retry-After"))
 

@@ -20,7 +20,7 @@ from parley_client.frames import Ack, Ready, Record, Resumed, UnknownRecord
 from parley_client.order import Order
 from parley_client.outbox import Outbox
 from parley_client.stream import Passing, Stream
-from parley_client.tokens import Token
+from parley_client.tokens import PASSING_FAILURES, Token
 
 ANSWER_WITHIN_S = 15
 RESUMED_AT_ONCE = 100
@@ -195,7 +195,7 @@ class Session:
         began = loop.time()
         while (wait_s := self._shared.token.refresh_in_s(self._token, now)) is not None:
             await asyncio.sleep(wait_s)
-            with suppress(OSError):
+            with suppress(*PASSING_FAILURES):
                 self._token = await self._shared.token.get()
                 self._shared.outbox.urge(encode("auth", token=self._token))
             now = self._ready.server_time + timedelta(seconds=loop.time() - began)

@@ -5,10 +5,14 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TypeAlias
 
+import aiohttp
 import msgspec
 
 TokenSource: TypeAlias = str | Callable[[], Awaitable[str]]
 """A token, or a function that returns a fresh one."""
+
+PASSING_FAILURES = (OSError, TimeoutError, aiohttp.ClientConnectionError)
+"""What fetching a token may raise without ending the client."""
 
 REFRESH_AT = 0.8
 """Part of a token's remaining life after which the next one is fetched."""
