@@ -74,6 +74,11 @@ class ParleyWebSocketProtocol(WebSocketsSansIOProtocol):
         if self.buffered_bytes > MAX_UNREAD_BYTES:
             self.transport.abort()
 
+    def shutdown(self) -> None:
+        """Close for the server's end, which waits for nobody who doesn't read."""
+        super().shutdown()
+        self._abort_later()
+
     def keepalive_timeout(self) -> None:
         """Give up a silent peer, even one whose kernel holds the connection open and takes nothing."""
         super().keepalive_timeout()
