@@ -28,16 +28,17 @@ RETRY_FIRST_S = 0.1
 RETRY_LONGEST_S = 1.0
 
 
-async def notify(connection: Connection, channel: str, payload: str) -> None:
+async def notify(connection: Connection, channel: str, *payloads: str) -> None:
     """Tell every instance that listens to `channel`, this one too, when the transaction of `connection` commits.
 
-    Only for what is rare: commits with a NOTIFY queue up behind one lock for the whole cluster. `payload` is an id or
+    Only for what is rare: commits with a NOTIFY queue up behind one lock for the whole cluster. A payload is an id or
     the like, since everybody with a login to the database can listen; equal ones in one transaction are heard once.
 
     Raises:
-        asyncpg.InvalidParameterValueError: `payload` has 8,000 bytes or more.
+        asyncpg.InvalidParameterValueError: a payload has 8,000 bytes or more.
     """
-    await connection.execute("SELECT pg_notify($1, $2)", channel, payload)
+    if payloads:
+        await connection.execute("SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload", channel, payloads)
 
 
 class Signals:
@@ -78,8 +79,8 @@ class Signals:
             await asyncio.wait([task])
 
     async def _run(self) -> None:
-        """Listen and lose connections until cancelled."""
-        while True:
+        """Listen and lose connections until stopped."""
+        while self._task is not None:
             try:
                 await self._listen()
             except Exception as error:  # noqa: BLE001 - whatever it was, another connection is the answer

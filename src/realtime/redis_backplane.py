@@ -19,7 +19,6 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
-from redis.exceptions import RedisError
 
 from kernel.backoff import delays
 from kernel.telemetry.metrics import BACKPLANE_CONNECTED, BACKPLANE_MESSAGES
@@ -72,16 +71,16 @@ class RedisBackplane:
         await self.settled()
 
     async def stop(self) -> None:
-        """Say what is left to say, then disconnect."""
-        if self._task is None:
+        """Say what is left to say, for a second at most, then disconnect."""
+        task, self._task = self._task, None
+        if task is None:
             return
         if self._link is not None:
-            with suppress(RedisError, OSError, TimeoutError):
-                async with asyncio.timeout(SETTLE_TIMEOUT_S):
-                    await self._link.flush()
-        self._task.cancel()
-        await asyncio.wait([self._task])
-        self._task, self._connected = None, False
+            self._link.quit()
+            await asyncio.wait([task], timeout=SETTLE_TIMEOUT_S)
+        task.cancel()
+        await asyncio.wait([task])
+        self._connected = False
         BACKPLANE_CONNECTED.set(0)
 
     def subscribe(self, topic: str) -> None:
@@ -140,9 +139,11 @@ class RedisBackplane:
             log.exception("backplane_listener_failed")
 
     async def _run(self) -> None:
-        """Connect, serve and lose connections until cancelled."""
+        """Connect, serve and lose connections until stopped."""
         while True:
             await self._serve()
+            if self._task is None:
+                return
             await asyncio.sleep(next(self._waits))
 
     async def _serve(self) -> None:
@@ -155,9 +156,9 @@ class RedisBackplane:
             self._up_if_settled()
             await link.serve()
         except Exception as error:  # noqa: BLE001 - whatever it was, another connection is the answer
-            self._report(error)
-            self._down()
-            link.abort()
+            if self._task is not None:
+                self._report(error)
+                self._down()
         finally:
             self._link = None
             self._subscriptions.disconnect()

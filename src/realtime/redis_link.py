@@ -63,8 +63,10 @@ class Link:
         self._pubsub: Any = PubSub(pool, push_handler_func=push)  # the default handler logs every message
         self._outgoing = outgoing
         self._awake = asyncio.Event()
+        self._last: list[Command] = []
         self._missed = 0
         self._ping_due = False
+        self._transport: asyncio.WriteTransport | None = None
 
     async def open(self) -> None:
         """Connect and log in, in `CONNECT_TIMEOUT_S`.
@@ -74,6 +76,7 @@ class Link:
         """
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await self._pubsub.connect()
+        self._transport = self._pubsub.connection._writer.transport  # noqa: SLF001 - there is no other way to abort it
 
     def wake(self) -> None:
         """There is something to write: it is asked for in the next turn of the loop and leaves in one write."""
@@ -89,24 +92,15 @@ class Link:
             for work in (self._read, self._write, self._beat):
                 group.create_task(work())
 
-    async def flush(self) -> None:
-        """Write what there is to write."""
-        commands = self._outgoing()
-        if self._ping_due:
-            commands.append(("PING",))
-            self._ping_due = False
-        if commands:
-            connection = self._pubsub.connection
-            await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-
-    def abort(self) -> None:
-        """Drop what Redis hasn't taken yet: closing would wait for a peer that no longer reads."""
-        writer = getattr(self._pubsub.connection, "_writer", None)
-        if writer is not None:
-            writer.transport.abort()
+    def quit(self) -> None:
+        """Write what there is to write. Redis does all of it, and then ends the connection."""
+        self._last = [("QUIT",)]
+        self._awake.set()
 
     async def close(self) -> None:
-        """Close the connection, however far it came."""
+        """End the connection, however far it came; what Redis hasn't taken yet is dropped."""
+        if self._transport is not None:
+            self._transport.abort()  # closing would wait for a peer that no longer reads
         with suppress(RedisError, OSError):
             await self._pubsub.aclose()
             await self._pool.disconnect()
@@ -120,10 +114,16 @@ class Link:
             await asyncio.sleep(0)  # replies that are here already are read without a pause
 
     async def _write(self) -> None:
+        connection = self._pubsub.connection
         while True:
             await self._awake.wait()
             self._awake.clear()
-            await self.flush()
+            commands = self._outgoing() + self._last
+            if self._ping_due:
+                commands.append(("PING",))
+                self._ping_due = False
+            if commands:
+                await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
 
     async def _beat(self) -> None:
         while self._missed < MISSED_BEATS:

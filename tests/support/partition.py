@@ -21,6 +21,8 @@ class Partition:
         self._flowing.set()
         self._stopping = asyncio.Event()
         self._open: set[StreamWriter] = set()
+        self._nobody = asyncio.Event()
+        self._nobody.set()
 
     async def serve(self, started: Callable[[], None]) -> None:
         """Serve until `stop`."""
@@ -31,6 +33,8 @@ class Partition:
         await self._stopping.wait()
         server.close()
         self._cut()
+        self._flowing.set()
+        await self._nobody.wait()
 
     def stall(self) -> None:
         """Let nothing through any more and break nothing, as a network that drops packets."""
@@ -82,11 +86,14 @@ class Partition:
     @contextmanager
     def _counted(self, writer: StreamWriter) -> Iterator[None]:
         self._open.add(writer)
+        self._nobody.clear()
         try:
             yield
         finally:
             self._open.discard(writer)
             writer.transport.abort()
+            if not self._open:
+                self._nobody.set()
 
 
 async def first_of(tasks: list[asyncio.Future[None]]) -> None:
