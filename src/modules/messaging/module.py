@@ -31,6 +31,9 @@ from modules.messaging.service.reading import Reading
 from modules.messaging.service.rebuilding import rebuild as rebuild_state
 from modules.messaging.service.writing import Writing
 from modules.messaging.tickets import Tickets
+from modules.messaging.service.channels import Channels
+from modules.messaging.service.groups import Groups
+from modules.messaging.service.inbox import Inbox
 from modules.messaging.writer import Writer
 from realtime.hub import Hub
 
@@ -62,10 +65,17 @@ class MessagingModule:
         self.writer = writer
         resumption = Resumption(database, reading)
         self.gateway = Gateway(
+        inbox = Inbox(database, people)
             database=database,
             hub=hub,
             broadcast=broadcast,
             resumption=resumption,
+        acquaintance = Acquaintance(people, (contacts or Nobody()) if settings.require_contact else Anybody())
+        changes = RateLimit("changes", per_s=settings.messages_per_s, burst=settings.message_burst)
+        limit = settings.max_participants
+        channels = Channels(database, people, presence, inbox)
+        opening = Opening(acquaintance, broadcast, changes, max_participants=limit)
+        groups = Groups(database, membership, acquaintance, changes, max_participants=limit)
             services=Services(
                 writing=writing,
                 marking=marking,
@@ -86,7 +96,18 @@ class MessagingModule:
             poll=settings.redis_url is not None,
         )
         self.routes: Sequence[ControllerRouterHandler] = [
-            router(contexts=contexts, writing=writing, reading=reading, marking=marking, tickets=tickets),
+            router(
+                contexts=contexts,
+                inbox=inbox,
+                channels=channels,
+                opening=opening,
+                groups=groups,
+                idempotency=Idempotency(database),
+                writing=writing,
+                reading=reading,
+                marking=marking,
+                tickets=tickets,
+            ),
             _socket(self.gateway),
         ]
         self.sockets = (CHAT,)

@@ -9,6 +9,7 @@ import msgspec
 from kernel.database import Connection
 from modules.messaging.domain import MembershipChange
 from modules.messaging.log.record import Record
+from modules.messaging.store.unread import SINCE, UNREAD
 
 MEMBERSHIP = """
 SELECT c.last_seq FROM chat_channels c JOIN chat_participants p ON p.channel_id = c.id
@@ -19,16 +20,13 @@ WHERE c.id = $1 AND p.user_id = $2 AND p.left_seq IS NULL
 CHANNEL_IDS = "SELECT channel_id FROM chat_participants WHERE user_id = $1 AND left_seq IS NULL"
 
 
-HEADS = """
-SELECT h.channel_id, h.last_seq, h.last_read_seq, CASE WHEN h.place <= $2 THEN
-    (SELECT count(*) FROM chat_messages m
-     WHERE m.channel_id = h.channel_id AND m.seq > greatest(h.last_read_seq, h.last_seq - $3)
-         AND m.kind = 'text' AND m.sender_id <> $1)
-    END AS unread
+HEADS = f"""
+SELECT h.channel_id, h.last_seq, h.last_read_seq, CASE WHEN h.place <= $2 THEN {UNREAD} END AS unread
 FROM (
-    SELECT p.channel_id, c.last_seq, p.last_read_seq,
-        row_number() OVER (ORDER BY c.last_message_at DESC NULLS LAST, c.id) AS place
-    FROM chat_participants p JOIN chat_channels c ON c.id = p.channel_id
+    SELECT p.channel_id, p.user_id, c.last_seq, p.last_read_seq, {SINCE} AS since,
+        row_number() OVER (ORDER BY coalesce(c.last_message_at, c.created_at) DESC, c.id DESC) AS place
+    FROM chat_participants p
+    CROSS JOIN LATERAL (SELECT * FROM chat_channels c WHERE c.id = p.channel_id LIMIT 1) c
     WHERE p.user_id = $1 AND p.left_seq IS NULL
 ) h ORDER BY h.place
 """
@@ -38,9 +36,6 @@ RESUMABLE = """
 SELECT c.id, c.last_seq FROM chat_participants p JOIN chat_channels c ON c.id = p.channel_id
 WHERE p.user_id = $1 AND p.left_seq IS NULL AND c.id = ANY($2::uuid[])
 """
-
-
-COUNTED = 1_000
 
 
 async def last_seq_for(connection: Connection, channel_id: UUID, user_id: str) -> int | None:
@@ -55,12 +50,11 @@ async def channel_ids(connection: Connection, user_id: str) -> list[UUID]:
 
 
 async def heads(connection: Connection, user_id: str, limit: int) -> list[asyncpg.Record]:
-    """Return (channel, last_seq, last_read_seq, unread) of somebody's channels, newest first.
+    """Return (channel, last_seq, last_read_seq, unread) of somebody's channels, in the order of the inbox.
 
-    Unread texts are counted for the first `limit` only, among the newest `COUNTED` records of each: what a connect
-    costs doesn't grow with what was never read.
+    Unread texts are counted for the first `limit` only.
     """
-    return await connection.fetch(HEADS, user_id, limit, COUNTED)
+    return await connection.fetch(HEADS, user_id, limit)
 
 
 async def resumable(connection: Connection, user_id: str, channels: Collection[UUID]) -> dict[UUID, int]:

@@ -6,6 +6,7 @@ tables until the first ANALYZE, and pages get slower as the log grows.
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -128,8 +129,9 @@ def _logged(row: asyncpg.Record) -> Logged:
 
 
 def _folded(rows: list[asyncpg.Record]) -> list[Folded]:
-    folded = []
-    for row in rows:
-        values = tuple(row.values())
-        folded.append(Folded(Record(*values[:WIDTH]), *values[WIDTH:]))
-    return folded
+    return [folded(tuple(row.values())) for row in rows]
+
+
+def folded(values: Sequence[Any]) -> Folded:
+    """Return what a row of `FOLDED` says."""
+    return Folded(Record(*values[:WIDTH]), *values[WIDTH:])
