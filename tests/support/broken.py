@@ -18,6 +18,7 @@ import cli
 from kernel.errors import ForbiddenError
 from modules.messaging.gateway import broadcast, resumption, server_frames
 from modules.messaging.gateway.draining import Draining
+from modules.messaging.gateway.feeds import Feeds
 from modules.messaging.gateway.gateway import CHANNELS_IN_READY, Gateway
 from modules.messaging.gateway.resumption import Resumption
 from modules.messaging.gateway.session import Session
@@ -112,6 +113,17 @@ def late_join(patch: Patch) -> None:
         connection.send(server_frames.frame(self._ready(connection, heads, epoch)))
 
     patch(Gateway, "_join", join)
+
+
+def no_feeds(patch: Patch) -> None:
+    """Frames are delivered as they come, whichever instance they come from."""
+    patch(Feeds, "offer", lambda _self, _channel, _seq, deliver: deliver())
+    patch(Feeds, "after", lambda _self, _channel, _seq, deliver: deliver())
+
+
+def deaf_to_the_log(patch: Patch) -> None:
+    """Nobody looks into the log for what wasn't told."""
+    patch(Feeds, "reach", lambda *_: None)
 
 
 def hasty_drain(patch: Patch) -> None:

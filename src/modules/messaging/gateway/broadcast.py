@@ -23,7 +23,6 @@ HEAD = b"H"
 """Between instances: there is a record with this seq; what it does to subscriptions is read from the log."""
 SEQ = struct.Struct("!Q")
 PAGE = 500
-NEVER = 2**63 - 1
 
 
 def channel_topic(channel_id: UUID) -> str:
@@ -86,7 +85,7 @@ class Broadcast:
             self.join(connection, channel_id, position)
 
     async def _read(self, channel_id: UUID, after: int) -> list[tuple[int, Deliver]]:
-        page = await self._reading.records(channel_id, after=after, up_to=NEVER, limit=PAGE)
+        page = await self._reading.records(channel_id, after=after, limit=PAGE)
         return [(record.seq, partial(self._replay, record, message)) for record, message in page]
 
     def _replay(self, record: Record, message: Message | None) -> None:

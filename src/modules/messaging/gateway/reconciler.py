@@ -149,12 +149,7 @@ class Reconciler:
         connection.hold(topic)
         self._hub.subscribe(connection, topic)
         await self._hub.backplane.settled()
-        known: int | None = after
-        while known is not None:
-            known = await self._resumption.catch_up(connection, channel_id, known)
-            if known is not None and self._broadcast.feeds.start(channel_id, known):
-                return
-        self._hub.unsubscribe(connection, topic)
+        await self._resumption.catch_up(connection, channel_id, after)
 
     def _run(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

@@ -4,6 +4,8 @@ Live frames of a channel are held back while its missed records are read and sen
 let through. The log in PostgreSQL is the only history, so any instance can do this, however long ago it was.
 """
 
+import asyncio
+from collections.abc import Collection
 from uuid import UUID
 
 from msgspec import UNSET
@@ -12,12 +14,15 @@ from kernel.database import Database
 from modules.messaging.gateway import client_frames as client
 from modules.messaging.gateway import server_frames as server
 from modules.messaging.gateway.broadcast import channel_topic
+from modules.messaging.gateway.feeds import Feeds
 from modules.messaging.service.reading import Reading
 from modules.messaging.store import epoch as history
 from modules.messaging.store import members
 from realtime.connection import Connection
 
 PAGE = 500
+READERS = 4
+"""Pages that are read at once: however many catch up, others find a connection to the database."""
 WRITTEN_TOGETHER = 8
 """Records sent before waiting for the peer: even the largest fit a socket's queue beside what it waits for."""
 
@@ -40,9 +45,11 @@ class Epoch:
 class Resumption:
     """Sends what was missed: to who asks, and to who was let into a channel by another instance."""
 
-    def __init__(self, database: Database, reading: Reading) -> None:
+    def __init__(self, database: Database, reading: Reading, feeds: Feeds) -> None:
         self._database = database
         self._reading = reading
+        self._feeds = feeds
+        self._turns = asyncio.Semaphore(READERS)
         self.epoch = Epoch(database)
 
     async def resume(self, connection: Connection, frame: client.Resume) -> None:
@@ -51,38 +58,42 @@ class Resumption:
         A client from another epoch, or one that knows more than the log, is told to reset instead.
         """
         wanted = {channel.channel_id: channel.after_seq for channel in frame.channels}
-        heads = await self._heads(connection.user_id, *wanted)
+        heads = await self._heads(connection.user_id, wanted)
         reset = frame.epoch != await self.epoch.get() or any(wanted[c] > head for c, head in heads.items())
         if not reset:
-            heads = {c: head for c in heads if (head := await self.catch_up(connection, c, wanted[c])) is not None}
-        ends = [server.ResumedHead(channel, last_seq) for channel, last_seq in heads.items()]
+            for channel_id in [c for c, head in heads.items() if wanted[c] < head]:
+                heads[channel_id] = await self.catch_up(connection, channel_id, wanted[channel_id])
+        ends = [server.ResumedHead(c, head) for c, head in heads.items() if channel_topic(c) in connection.topics]
         connection.send(server.frame(server.Resumed(ref=frame.ref, channels=ends, reset=True if reset else UNSET)))
 
-    async def catch_up(self, connection: Connection, channel_id: UUID, after: int) -> int | None:
-        """Send a channel's records after `after`, then let live ones through.
+    async def catch_up(self, connection: Connection, channel_id: UUID, after: int) -> int:
+        """Send a channel's records after `after` to a connection that listens to it, then let live ones through.
 
         Returns:
-            Up to where the client is now; None when it doesn't take part any more.
+            Up to where the client is now. When it was removed meanwhile, it hears nothing more.
         """
         topic = channel_topic(channel_id)
         connection.hold(topic)
         try:
-            head = (await self._heads(connection.user_id, channel_id)).get(channel_id)
-            while head is not None and after < head and not connection.closed:
-                after = await self._page(connection, channel_id, after, head)
+            while topic in connection.topics and not connection.closed:
+                page = await self._page(connection, channel_id, after)
+                after = page[-1] if page else after
+                if len(page) < PAGE and self._feeds.start(channel_id, after):
+                    break
         finally:
             connection.release(topic, after)
-        return None if head is None else after
+        return after
 
-    async def _page(self, connection: Connection, channel_id: UUID, after: int, head: int) -> int:
+    async def _page(self, connection: Connection, channel_id: UUID, after: int) -> list[int]:
         """Send the next records at the pace of the peer: catching up, however much, is not lagging."""
-        page = await self._reading.records(channel_id, after=after, up_to=head, limit=PAGE)
+        async with self._turns:
+            page = await self._reading.records(channel_id, after=after, limit=PAGE, reader=connection.user_id)
         for index, (record, message) in enumerate(page):
             if index % WRITTEN_TOGETHER == 0:
                 await connection.drain()
             connection.send(server.frame_of(record, message))
-        return page[-1][0].seq
+        return [record.seq for record, _ in page]
 
-    async def _heads(self, user_id: str, *channels: UUID) -> dict[UUID, int]:
+    async def _heads(self, user_id: str, channels: Collection[UUID]) -> dict[UUID, int]:
         async with self._database.connection() as connection:
             return await members.resumable(connection, user_id, channels)

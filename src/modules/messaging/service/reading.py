@@ -42,16 +42,16 @@ class Reading:
         """Return raw records after a seq; what was deleted says nothing any more."""
         async with self._database.connection() as connection:
             last_seq = await self._last_seq(connection, channel_id, user_id)
-            logged = await messages.log(connection, channel_id, after, last_seq, limit)
+            logged = await messages.log(connection, channel_id, after, limit, user_id)
         hidden = await views.pseudonyms(self._people, (one.record for one in logged))
         return LogPage([views.log_record(one, hidden) for one in logged], last_seq)
 
     async def records(
-        self, channel_id: UUID, *, after: int, up_to: int, limit: int
+        self, channel_id: UUID, *, after: int, limit: int, reader: str | None = None
     ) -> list[tuple[Record, Message | None]]:
-        """Return records, texts and revisions with their view, for who was checked to take part by the caller."""
+        """Return records, texts and revisions with their view; to a `reader` only while they take part."""
         async with self._database.connection() as connection:
-            logged = await messages.log(connection, channel_id, after, up_to, limit)
+            logged = await messages.log(connection, channel_id, after, limit, reader)
             revised = {one.record.target_id for one in logged if one.record.kind == "revision"} - {None}
             texts = await messages.texts(connection, [one for one in revised if one]) if revised else {}
         hidden = await views.pseudonyms(

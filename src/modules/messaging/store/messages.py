@@ -25,7 +25,9 @@ SELECT {RECORD}, CASE WHEN m.kind IN ('text', 'revision') THEN (
     SELECT s.deleted_at FROM chat_message_state s WHERE s.channel_id = m.channel_id AND s.seq =
         CASE m.kind WHEN 'text' THEN m.seq ELSE (SELECT t.seq FROM chat_messages t WHERE t.id = m.target_id) END
 ) END
-FROM chat_messages m WHERE m.channel_id = $1 AND m.seq > $2 AND m.seq <= $3 ORDER BY m.seq LIMIT $4
+FROM chat_messages m WHERE m.channel_id = $1 AND m.seq > $2 AND ($4::text IS NULL OR EXISTS (
+    SELECT FROM chat_participants p WHERE p.channel_id = $1 AND p.user_id = $4 AND p.left_seq IS NULL
+)) ORDER BY m.seq LIMIT $3
 """
 
 FOLDED = f"""
@@ -73,9 +75,9 @@ class Logged(msgspec.Struct, frozen=True):
     deleted_at: datetime | None
 
 
-async def log(connection: Connection, channel_id: UUID, after_seq: int, up_to: int, limit: int) -> list[Logged]:
-    """Return records in order: those after `after_seq`, up to and with `up_to`."""
-    rows = await connection.fetch(LOG, channel_id, after_seq, up_to, limit)
+async def log(connection: Connection, channel_id: UUID, after_seq: int, limit: int, reader: str | None) -> list[Logged]:
+    """Return the records after `after_seq`, in order; to a `reader` none, unless they take part."""
+    rows = await connection.fetch(LOG, channel_id, after_seq, limit, reader)
     return [_logged(row) for row in rows]
 
 

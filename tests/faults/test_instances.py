@@ -1,0 +1,230 @@
+"""Two instances on one database: everybody hears everything, in order and once, whatever happens to Redis."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from tests.support.chat import Chat, chat
+from tests.support.databases import Databases
+from tests.support.log import damage
+from tests.support.partition import Partition, partition
+from tests.support.promises import broken_promises
+from tests.support.redis_server import RedisServer, running_redis
+from tests.support.servers import Host, Server, running_server
+from tests.support.talker import Talker, settled, talking, under_load
+
+REVOKED_WITHIN_S = 1.0
+FOUND_WITHIN_S = 6.0
+"""Twice and more what an instance waits before it looks for what nobody told it."""
+
+
+class Pair(msgspec.Struct):
+    """Two instances; the second one's way to Redis can fail by itself."""
+
+    dsn: str
+    redis: RedisServer
+    network: Partition
+    one: Server
+    two: Server
+    host: Host
+
+
+@contextmanager
+def running_pair(dsn: str, directory: Path, *, variant: str | None = None) -> Iterator[Pair]:
+    """Run two instances and a Redis."""
+    directory.mkdir(exist_ok=True)
+    with running_redis(directory) as redis, partition(redis.port) as network:
+        ways = (redis.url, f"redis://127.0.0.1:{network.port}")
+        with (
+            running_server(dsn, directory / "one", variant=variant, REDIS_URL=ways[0]) as one,
+            running_server(dsn, directory / "two", variant=variant, REDIS_URL=ways[1]) as two,
+        ):
+            host = Host(one, one.cli("keys", "create", "tests"))
+            with host.http:
+                yield Pair(dsn, redis, network, one, two, host)
+
+
+@pytest.fixture(scope="module")
+def pair(postgres: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    with postgres.fresh() as dsn, running_pair(dsn, tmp_path_factory.mktemp("pair")) as running:
+        yield running
+
+
+def spread(pair: Pair) -> list[Talker]:
+    """Return four talkers of one new booking, two at each instance; its channel is there already."""
+    name = uuid4().hex
+    people = [f"{who}-{name[:6]}" for who in ("ana", "ben", "cem", "dia")]
+    tokens = {person: pair.host.user(person) for person in people}
+    pair.host.context(name, dict.fromkeys(people, "worker"))
+    with pair.host.person(tokens[people[0]]) as first:
+        body = {"client_id": uuid4().hex, "content": "first"}
+        first.post(f"/api/contexts/booking/{name}/messages", json=body).raise_for_status()
+    servers = (pair.one, pair.two, pair.one, pair.two)
+    return [Talker(s.url, tokens[p], name, name=p) for s, p in zip(servers, people, strict=True)]
+
+
+def out_of_step(talkers: list[Talker]) -> list[str]:
+    """Return who saw a gap on the socket that they had all along."""
+    return [talker.name for talker in talkers if talker.sockets == 1 and not in_step(talker)]
+
+
+def in_step(talker: Talker) -> bool:
+    """Whether each frame followed those before. One that was in the log already when it came may come again."""
+    reached = 0
+    for frame in talker.frames:
+        if frame["seq"] > reached + 1:
+            return False
+        reached = max(reached, frame["seq"])
+    return True
+
+
+async def test_everybody_hears_both_instances_in_order_and_once(pair: Pair) -> None:
+    talkers = spread(pair)
+    async with talking(*talkers):
+        await under_load(talkers)
+        found = await settled(pair.dsn, talkers)
+    assert damage(found) == []
+    assert broken_promises(found, talkers) == []
+    assert out_of_step(talkers) == []
+    assert [talker.sockets for talker in talkers] == [1] * 4
+
+
+async def test_the_check_finds_frames_that_go_out_as_they_come_in(dsn: str, tmp_path: Path) -> None:
+    """The broken variant: without feeds what two instances commit passes through in any order."""
+    with running_pair(dsn, tmp_path / "pair", variant="no_feeds") as pair:
+        found = False
+        async with asyncio.timeout(60):
+            while not found:
+                talkers = spread(pair)
+                async with talking(*talkers):
+                    await under_load(talkers)
+                    found = out_of_step(talkers) != []
+
+
+Trouble = Callable[[Pair], None]
+TROUBLES: dict[str, tuple[Trouble, Trouble]] = {
+    "killed": (lambda pair: pair.redis.kill(), lambda pair: pair.redis.start()),
+    "paused": (lambda pair: pair.redis.pause(), lambda pair: pair.redis.resume()),
+    "cut off from one": (lambda pair: pair.network.cut(), lambda pair: pair.network.heal()),
+    "stalled for one": (lambda pair: pair.network.stall(), lambda pair: pair.network.heal()),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_whatever_happens_to_redis_messages_arrive(pair: Pair, trouble: str) -> None:
+    """They are acknowledged all the time; the other instance catches up from the log, then all is as before."""
+    begin, end = TROUBLES[trouble]
+    talkers = spread(pair)
+    async with talking(*talkers):
+        await under_load(talkers)
+        await asyncio.to_thread(begin, pair)
+        await under_load(talkers)
+        for talker in talkers:  # all that was said is heard everywhere, with Redis away
+            talker.talking = False
+        during = await settled(pair.dsn, talkers)
+        await asyncio.to_thread(end, pair)
+        for talker in talkers:
+            talker.talking = True
+        await under_load(talkers)
+        found = await settled(pair.dsn, talkers)
+    assert damage(found) == []
+    assert broken_promises(found, talkers) == []
+    assert out_of_step(talkers) == []
+    assert found.last_seq > during.last_seq
+    assert [talker.sockets for talker in talkers] == [1] * 4, "no socket suffers from it"
+
+
+@asynccontextmanager
+async def two_in_a_booking(pair: Pair) -> AsyncIterator[tuple[str, dict[str, Chat], str]]:
+    """Open a booking of ana, at the first instance, and ben, at the second; gives its id, sockets and channel."""
+    name = uuid4().hex
+    tokens = {who: pair.host.user(who) for who in ("ana", "ben")}
+    pair.host.context(name, {"ana": "worker", "ben": "supervisor"})
+    async with chat(pair.one.ws_url, tokens["ana"]) as ana, chat(pair.two.ws_url, tokens["ben"]) as ben:
+        ack = await ana.message("hello", context={"type": "booking", "id": name})
+        yield name, {"ana": ana, "ben": ben}, ack["channel_id"]
+
+
+async def heard(socket: Chat, channel: str, *types: str, within_s: float = FOUND_WITHIN_S) -> dict[str, object]:
+    """Return the next frame of these types about a channel."""
+    async with asyncio.timeout(within_s):
+        while (frame := await socket.receive(*types, patience_s=within_s)).get("channel_id") != channel:
+            pass
+    return frame
+
+
+@pytest.mark.parametrize("redis", ["there", "away"])
+async def test_a_new_channel_and_a_new_participant_are_known_everywhere(pair: Pair, redis: str) -> None:
+    if redis == "away":
+        pair.redis.kill()
+    try:
+        dia = pair.host.user("dia")
+        async with chat(pair.two.ws_url, dia) as late, two_in_a_booking(pair) as (name, sockets, channel):
+            first = await heard(sockets["ben"], channel, "message.created")
+            assert first["seq"] == 1
+            await asyncio.to_thread(
+                pair.host.context, name, {"ana": "worker", "ben": "supervisor", "dia": "lender_admin"}
+            )
+            joined = await heard(late, channel, "participant.joined")
+            await sockets["ana"].message("welcome", channel_id=channel)
+            welcome = await heard(late, channel, "message.created")
+        assert (joined["user_id"], joined["seq"], welcome["seq"]) == ("dia", 2, 3)
+    finally:
+        if redis == "away":
+            pair.redis.start()
+
+
+@pytest.mark.parametrize("redis", ["there", "away"])
+async def test_who_is_removed_hears_nothing_more_on_any_instance(pair: Pair, redis: str) -> None:
+    if redis == "away":
+        pair.redis.kill()
+    try:
+        async with two_in_a_booking(pair) as (name, sockets, channel):
+            await heard(sockets["ben"], channel, "message.created")
+            started = time.monotonic()
+            await asyncio.to_thread(pair.host.context, name, {"ana": "worker"})
+            left = await heard(sockets["ben"], channel, "participant.left")
+            assert time.monotonic() - started < REVOKED_WITHIN_S
+            await sockets["ana"].message("between us", channel_id=channel)
+            await asyncio.sleep(FOUND_WITHIN_S / 2)
+            await sockets["ben"].send(type="ping", ref="after")
+            await sockets["ben"].receive("pong")
+        assert left["user_id"] == "ben"
+        assert "between us" not in str(sockets["ben"].seen)
+    finally:
+        if redis == "away":
+            pair.redis.start()
+
+
+async def test_what_an_instance_committed_and_took_to_its_grave_is_found(pair: Pair, tmp_path: Path) -> None:
+    """Killed after the commit and before anybody was told."""
+    name = uuid4().hex
+    tokens = {who: pair.host.user(who) for who in ("ana", "ben")}
+    pair.host.context(name, {"ana": "worker", "ben": "supervisor"})
+    with running_server(pair.dsn, tmp_path, variant="dies_after_commit", REDIS_URL=pair.redis.url) as doomed:
+        async with chat(pair.one.ws_url, tokens["ana"]) as ana, chat(pair.two.ws_url, tokens["ben"]) as ben:
+            channel = (await ana.message("one", context={"type": "booking", "id": name}))["channel_id"]
+            await heard(ben, channel, "message.created")
+            async with chat(doomed.ws_url, tokens["ana"]) as grave:
+                await grave.send(type="message.send", ref="r", client_id=uuid4().hex, content="two", channel_id=channel)
+                await grave.closed()
+            told = await heard(ben, channel, "message.created")
+        assert (told["seq"], told["message"]["content"]) == (2, "two")  # type: ignore[index]  # a frame is JSON
+
+
+async def test_the_check_finds_an_instance_that_looks_for_nothing(dsn: str, tmp_path: Path) -> None:
+    """The broken variant: nobody reads the log when Redis is silent."""
+    with running_pair(dsn, tmp_path / "pair", variant="deaf_to_the_log") as pair:
+        async with two_in_a_booking(pair) as (_, sockets, channel):
+            await heard(sockets["ben"], channel, "message.created")
+            pair.redis.kill()
+            await sockets["ana"].message("unheard", channel_id=channel)
+            with pytest.raises(TimeoutError):
+                await heard(sockets["ben"], channel, "message.created")
+            pair.redis.start()
