@@ -12,28 +12,34 @@ from kernel.auth import Authenticator
 from kernel.database import Database
 from kernel.errors import NotFoundError
 from kernel.http.access import ANYONE, who
+from kernel.http.idempotency import Idempotency
+from kernel.ratelimit import RateLimit
 from kernel.settings import Settings
 from kernel.signals import Signals
+from modules.identity.events import USER_SIGNAL
+from modules.messaging.contacts import Acquaintance, Anybody, Nobody
 from modules.messaging.contexts import Contexts
 from modules.messaging.conversations import Conversations
 from modules.messaging.gateway.admission import Admission
 from modules.messaging.gateway.broadcast import Broadcast
 from modules.messaging.gateway.contract import CHAT
+from modules.messaging.gateway.expulsion import Expulsion
 from modules.messaging.gateway.gateway import Gateway
 from modules.messaging.gateway.reconciler import Reconciler
 from modules.messaging.gateway.resumption import Resumption
 from modules.messaging.gateway.session import Services
 from modules.messaging.membership import Membership
-from modules.messaging.ports import People
+from modules.messaging.ports import Contacts, People, Presence
 from modules.messaging.routes import router
+from modules.messaging.service.channels import Channels
+from modules.messaging.service.groups import Groups
+from modules.messaging.service.inbox import Inbox
 from modules.messaging.service.marking import Marking
+from modules.messaging.service.opening import Opening
 from modules.messaging.service.reading import Reading
 from modules.messaging.service.rebuilding import rebuild as rebuild_state
 from modules.messaging.service.writing import Writing
 from modules.messaging.tickets import Tickets
-from modules.messaging.service.channels import Channels
-from modules.messaging.service.groups import Groups
-from modules.messaging.service.inbox import Inbox
 from modules.messaging.writer import Writer
 from realtime.hub import Hub
 
@@ -51,31 +57,33 @@ class MessagingModule:
         bus: Bus,
         hub: Hub,
         people: People,
+        presence: Presence,
         authenticator: Authenticator,
+        contacts: Contacts | None = None,
     ) -> None:
         tickets = Tickets(database)
         reading = Reading(database, people)
         broadcast = Broadcast(hub, reading)
         writer = Writer(database, bus, broadcast)
+        inbox = Inbox(database, people)
         writing = Writing(people, writer, settings)
         marking = Marking(database)
         membership = Membership(bus, broadcast)
         contexts = Contexts(database, people, membership, max_participants=settings.max_participants)
-        self.conversations = Conversations(database)
-        self.writer = writer
-        resumption = Resumption(database, reading)
-        self.gateway = Gateway(
-        inbox = Inbox(database, people)
-            database=database,
-            hub=hub,
-            broadcast=broadcast,
-            resumption=resumption,
         acquaintance = Acquaintance(people, (contacts or Nobody()) if settings.require_contact else Anybody())
         changes = RateLimit("changes", per_s=settings.messages_per_s, burst=settings.message_burst)
         limit = settings.max_participants
         channels = Channels(database, people, presence, inbox)
         opening = Opening(acquaintance, broadcast, changes, max_participants=limit)
         groups = Groups(database, membership, acquaintance, changes, max_participants=limit)
+        self.conversations = Conversations(database)
+        self.writer = writer
+        resumption = Resumption(database, reading, broadcast.feeds)
+        self.gateway = Gateway(
+            database=database,
+            hub=hub,
+            broadcast=broadcast,
+            resumption=resumption,
             services=Services(
                 writing=writing,
                 marking=marking,
@@ -88,6 +96,7 @@ class MessagingModule:
             settled=writer.settled,
             settings=settings,
         )
+        self.expulsion = Expulsion(hub, people, self.gateway.close_user)
         self.reconciler = Reconciler(
             database=database,
             hub=hub,
@@ -115,15 +124,19 @@ class MessagingModule:
     def listen(self, signals: Signals) -> None:
         """Hear what other instances change."""
         signals.on("parley_membership", self.reconciler.membership_changed)
+        signals.on(USER_SIGNAL, self.expulsion.user_changed)
+        signals.on_doubt(self.expulsion.anyone_changed)
         signals.on_doubt(self.reconciler.anything_changed)
 
     async def start(self) -> None:
         """Begin to write."""
         self.writer.start()
         self.reconciler.start()
+        self.expulsion.start()
 
     async def stop(self) -> None:
         """Finish what is queued."""
+        await self.expulsion.stop()
         await self.reconciler.stop()
         await self.writer.stop()
 
