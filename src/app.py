@@ -46,15 +46,16 @@ class Parley:
         self.signals = Signals(self.database)
         self.draining = False
         self.identity = IdentityModule(settings=settings, database=self.database, bus=self.bus)
+        self.presence = LocalPresence(self.hub, settings.away_after_s)
         self.messaging = MessagingModule(
             settings=settings,
             database=self.database,
             bus=self.bus,
             hub=self.hub,
             people=self.identity.directory,
+            presence=self.presence,
             authenticator=self.identity.authenticator,
         )
-        self.presence = LocalPresence(self.hub, settings.away_after_s)
         self.notifications = NotificationsModule(
             settings=settings,
             database=self.database,

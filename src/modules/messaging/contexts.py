@@ -11,6 +11,7 @@ from modules.messaging.membership import Membership
 from modules.messaging.ports import People
 from modules.messaging.schemas.channels import ChannelView
 from modules.messaging.schemas.contexts import ContextParticipant, ContextView, PutContext
+from modules.messaging.store import channels
 from modules.messaging.store.contexts import CONTEXT_COLUMNS, channel_of_context, context
 
 UPSERT = f"""
@@ -22,8 +23,6 @@ RETURNING {CONTEXT_COLUMNS}, (xmax = 0) AS created
 """
 
 CHANNEL = "SELECT id FROM chat_channels WHERE context_type = $1 AND context_id = $2"
-
-SET_TITLE = "UPDATE chat_channels SET title = $2 WHERE id = $1 AND title IS DISTINCT FROM $2"
 
 
 class Contexts:
@@ -104,7 +103,7 @@ class Contexts:
     async def _sync(self, tx: Transaction, channel_id: UUID, roles: dict[str, str], wanted: PutContext) -> None:
         channel = await self._membership.hold(tx, channel_id)
         if channel is not None:
-            await tx.connection.execute(SET_TITLE, channel_id, wanted.title)
+            await channels.rename(tx.connection, channel_id, wanted.title)
             changes = membership_changes(channel.members, roles)
             status = "active" if wanted.status == "open" else "archived"
             await self._membership.amend(tx, channel, changes, status=status)

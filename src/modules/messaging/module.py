@@ -16,14 +16,12 @@ from kernel.http.idempotency import Idempotency
 from kernel.ratelimit import RateLimit
 from kernel.settings import Settings
 from kernel.signals import Signals
-from modules.identity.events import USER_SIGNAL
 from modules.messaging.contacts import Acquaintance, Anybody, Nobody
 from modules.messaging.contexts import Contexts
 from modules.messaging.conversations import Conversations
 from modules.messaging.gateway.admission import Admission
 from modules.messaging.gateway.broadcast import Broadcast
 from modules.messaging.gateway.contract import CHAT
-from modules.messaging.gateway.expulsion import Expulsion
 from modules.messaging.gateway.gateway import Gateway
 from modules.messaging.gateway.reconciler import Reconciler
 from modules.messaging.gateway.resumption import Resumption
@@ -78,7 +76,7 @@ class MessagingModule:
         groups = Groups(database, membership, acquaintance, changes, max_participants=limit)
         self.conversations = Conversations(database)
         self.writer = writer
-        resumption = Resumption(database, reading, broadcast.feeds)
+        resumption = Resumption(database, reading)
         self.gateway = Gateway(
             database=database,
             hub=hub,
@@ -96,7 +94,6 @@ class MessagingModule:
             settled=writer.settled,
             settings=settings,
         )
-        self.expulsion = Expulsion(hub, people, self.gateway.close_user)
         self.reconciler = Reconciler(
             database=database,
             hub=hub,
@@ -124,19 +121,15 @@ class MessagingModule:
     def listen(self, signals: Signals) -> None:
         """Hear what other instances change."""
         signals.on("parley_membership", self.reconciler.membership_changed)
-        signals.on(USER_SIGNAL, self.expulsion.user_changed)
-        signals.on_doubt(self.expulsion.anyone_changed)
         signals.on_doubt(self.reconciler.anything_changed)
 
     async def start(self) -> None:
         """Begin to write."""
         self.writer.start()
         self.reconciler.start()
-        self.expulsion.start()
 
     async def stop(self) -> None:
         """Finish what is queued."""
-        await self.expulsion.stop()
         await self.reconciler.stop()
         await self.writer.stop()
 

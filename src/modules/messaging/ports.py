@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
+from realtime.attention import Attention
+
 
 class Person(Protocol):
     """A person as messages name them."""
@@ -33,4 +35,20 @@ class People(Protocol):
 
     async def find(self, user_ids: Collection[str]) -> Mapping[str, Person]:
         """Return those who exist, deactivated ones included; unknown ids are absent."""
+        ...
+
+
+class Contacts(Protocol):
+    """Who knows whom: direct and group channels are only among contacts."""
+
+    async def contacts_of(self, user_id: str, others: Collection[str]) -> Collection[str]:
+        """Return those of `others` who are contacts of this person."""
+        ...
+
+
+class Presence(Protocol):
+    """Who is there."""
+
+    async def attention(self, user_ids: Collection[str]) -> Mapping[str, Attention]:
+        """Return the attention of each person."""
         ...
