@@ -5,7 +5,8 @@ to the topic, hear it. With one process there is nobody else, so `MemoryBackplan
 Redis (see `redis_backplane`).
 
 Guarantees: a hint, never the truth. Messages of one instance on one topic arrive in the order of publication, but any
-of them may be lost; when that may have happened, `on_doubt` is called, and the log is read instead.
+of them may be lost. When this instance may have missed some, `on_doubt` is called, and the log is read instead. What
+another never got to say nobody here can know, so the log is also looked at now and then.
 """
 
 from collections.abc import Callable

@@ -10,12 +10,12 @@ CHUNK = 65536
 
 
 class Partition:
-    """A TCP proxy on `port` in front of a server of this machine, which a test makes fail."""
+    """A TCP proxy on `port` in front of a port or a Unix socket of this machine, which a test makes fail."""
 
     port: int
 
-    def __init__(self, server_port: int) -> None:
-        self._server_port = server_port
+    def __init__(self, server: int | str) -> None:
+        self._server = server
         self._refusing = False
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -71,10 +71,15 @@ class Partition:
         with self._counted(writer), suppress(OSError):
             if self._refusing:
                 return
-            from_server, to_server = await asyncio.open_connection("127.0.0.1", self._server_port)
+            from_server, to_server = await self._connected()
             with self._counted(to_server):
                 ways = [self._pump(reader, to_server), self._pump(from_server, writer)]
                 await first_of([asyncio.ensure_future(way) for way in ways])
+
+    async def _connected(self) -> tuple[StreamReader, StreamWriter]:
+        if isinstance(self._server, str):
+            return await asyncio.open_unix_connection(self._server)
+        return await asyncio.open_connection("127.0.0.1", self._server)
 
     async def _pump(self, reader: StreamReader, writer: StreamWriter) -> None:
         with suppress(OSError):
@@ -106,9 +111,9 @@ async def first_of(tasks: list[asyncio.Future[None]]) -> None:
 
 
 @contextmanager
-def partition(server_port: int) -> Iterator[Partition]:
+def partition(server: int | str) -> Iterator[Partition]:
     """Put a network that can fail in front of a server; it has a thread of its own, so that a test may block."""
-    network = Partition(server_port)
+    network = Partition(server)
     started = threading.Event()
     thread = threading.Thread(target=lambda: asyncio.run(network.serve(started.set)))
     thread.start()
