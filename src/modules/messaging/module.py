@@ -76,7 +76,7 @@ class MessagingModule:
         groups = Groups(database, membership, acquaintance, changes, max_participants=limit)
         self.conversations = Conversations(database)
         self.writer = writer
-        resumption = Resumption(database, reading)
+        resumption = Resumption(database, reading, broadcast.feeds)
         self.gateway = Gateway(
             database=database,
             hub=hub,
