@@ -20,6 +20,8 @@ from kernel.http.examples import example, guessed
 from kernel.http.operations import Operation, operations
 from kernel.settings import Settings
 from modules.messaging.gateway.contract import CHAT
+from modules.messaging.schemas.channels import ChannelView
+from modules.messaging.schemas.messages import Message
 
 Json = dict[str, Any]
 
@@ -107,6 +109,10 @@ class Inner(msgspec.Struct):
     shoe_size: int
 
 
+class Derived(ChannelView, frozen=True, kw_only=True):
+    inner: Inner
+
+
 class Sample(msgspec.Struct, tag="sample", tag_field="type"):
     told: Annotated[str, Meta(examples=["as told"])]
     user_id: str
@@ -135,6 +141,11 @@ def test_where_an_example_comes_from() -> None:
     }
     assert UUID(shown["channel_id"]).version == 7
     assert {"deleted_at", "reason"} <= example(Sample, full=True).keys()
+
+
+def test_what_a_field_means_it_means_in_derived_structs_too() -> None:
+    assert example(Derived)["id"] == example(ChannelView)["id"] == example(Message)["channel_id"]
+    assert example(Derived)["id"] != example(Message)["id"]
 
 
 def test_a_field_without_an_example_is_found() -> None:

@@ -41,11 +41,11 @@ def guessed(kind: Any) -> list[str]:
 class _Maker:
     def __init__(self, *, full: bool) -> None:
         self._full = full
-        self._owner = ""
+        self._owner: type = object
         self.guessed: list[str] = []
 
     def of(self, kind: Any, name: str) -> Any:
-        if (told := OF_FIELDS.get(f"{self._owner}.{name}", _told(kind))) is not None:
+        if (told := _of_field(self._owner, name) or _told(kind)) is not None:
             return told
         kind = _bare(kind)
         for meant in CHOICES.get(name, (BY_NAME.get(name),)):
@@ -57,27 +57,35 @@ class _Maker:
             return [self.of(kind.item_type, "")]
         if (make := BY_TYPE.get(type(kind))) is not None:
             return make(kind)
-        self.guessed.append(f"{self._owner}.{name}")
+        self.guessed.append(f"{self._owner.__name__}.{name}")
         return LAST_RESORT.get(type(kind), {})
 
     def _object(self, kind: mi.StructType) -> Any:
         if kind.cls in WHOLE:
             return WHOLE[kind.cls]
-        outer, self._owner = self._owner, kind.cls.__name__
+        outer, self._owner = self._owner, kind.cls
         made = {} if kind.tag_field is None else {kind.tag_field: kind.tag}
         made |= {field.encode_name: self._field(field) for field in kind.fields if self._shown(field)}
         self._owner = outer
         return made
 
     def _shown(self, field: mi.Field) -> bool:
-        return self._full or field.required or field.encode_name not in SELDOM
+        return field.required or not self._is_seldom(field)
+
+    def _is_seldom(self, field: mi.Field) -> bool:
+        said = _of_field(self._owner, field.encode_name)
+        return not self._full and field.encode_name in SELDOM and said is None
 
     def _field(self, field: mi.Field) -> Any:
-        if not self._full and field.encode_name in SELDOM and _nullable(field.type):
+        if self._is_seldom(field) and _nullable(field.type):
             return None
         if isinstance(field.default, str | int | float):
             return field.default
         return self.of(field.type, field.encode_name)
+
+
+def _of_field(owner: type, name: str) -> Any:
+    return next((OF_FIELDS[key] for base in owner.__mro__ if (key := f"{base.__name__}.{name}") in OF_FIELDS), None)
 
 
 def _told(kind: Any) -> Any:

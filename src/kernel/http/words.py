@@ -17,14 +17,16 @@ OF_FIELDS: Mapping[str, Any] = {
     "AuthRefreshed.expires_at": LATER,
     "ChannelView.id": CHANNEL_ID,
     "ContextRef.id": "b-1042",
+    "PutSettings.muted_until": "2026-02-01T07:00:00.000000Z",
     "QuietHoursBody.end": "09:00",
     "Ticket.expires_at": LATER,
     "TokenReply.expires_at": LATER,
 }
-"""By Struct and field, for fields that mean something of their own. They come before anything else."""
+"""By Struct (or one that it derives from) and field: what means something of its own. It comes before anything else."""
 
 CHOICES = {
     "kind": ("text", "context"),
+    "presence": ("online",),
     "email": ("ana@example.org", True),
     "status": ("ready", "open", "active", "sent", "online", "created"),
 }
@@ -77,6 +79,7 @@ BY_NAME: Mapping[str, Any] = {
     "revision": 0,
     "hash": "9f2b6c1e0d7a4835f1c2b39e68d0a47751be93c0f4862d1a7e5093bcd8f61e24",
     "content": "Can you be at the gate at nine?",
+    "preview": "Can you be at the gate at nine?",
     "client_id": "0192f3c4-7b1e-7c3a-9a55-2f6f0d1c9e01",
     "emoji": "\N{THUMBS UP SIGN}",
     # sockets
@@ -115,6 +118,7 @@ SELDOM = frozenset(
         "context",  # instead of `channel_id`
         "deleted_at",
         "details",
+        "direct_user",
         "edited_at",
         "paused_until",
         "muted_until",
