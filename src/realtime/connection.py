@@ -73,8 +73,8 @@ class Connection:
                 self._socket.write(frames)
 
     def send_ephemeral(self, frame: Frame) -> None:
-        """Write a frame that may be lost: it is when the peer lags by half of what it may."""
-        if self._socket.buffered_bytes <= self._limit // 2:
+        """Write a frame that may be lost: it is while joining, and when the peer lags by half of what it may."""
+        if not self._holds_all and self._socket.buffered_bytes <= self._limit // 2:
             self.send(frame)
 
     def deliver(self, topic: str, seq: int, frame: Frame) -> None:

@@ -36,13 +36,13 @@ class Span(Protocol):
 
 
 class SpanState(msgspec.Struct, frozen=True):
-    """What has become of a span by now. Nothing can be deleted yet, hence the constant."""
+    """What has become of a span by now. `deleted_count`: those that would be unread, had they not been deleted."""
 
     is_participant: bool
     muted_until: datetime | None
     unread_count: int
     sender_names: tuple[str, ...]
-    deleted_count: int = 0
+    deleted_count: int
 
 
 class Conversations:
@@ -56,4 +56,4 @@ class Conversations:
         keys = [(span.user_id, span.channel_id, span.from_seq, span.to_seq) for span in spans]
         async with self._database.connection() as connection:
             rows = await store.spans(connection, keys) if keys else []
-        return [SpanState(part, muted, unread, tuple(names)) for part, muted, unread, names in rows]
+        return [SpanState(part, muted, unread, tuple(names), gone) for part, muted, unread, names, gone in rows]

@@ -25,6 +25,7 @@ from modules.messaging.gateway.contract import CHAT
 from modules.messaging.gateway.gateway import Gateway
 from modules.messaging.gateway.reconciler import Reconciler
 from modules.messaging.gateway.resumption import Resumption
+from modules.messaging.gateway.receipts import Receipts
 from modules.messaging.gateway.session import Services
 from modules.messaging.membership import Membership
 from modules.messaging.ports import Contacts, People, Presence
@@ -65,7 +66,8 @@ class MessagingModule:
         writer = Writer(database, bus, broadcast)
         inbox = Inbox(database, people)
         writing = Writing(people, writer, settings)
-        marking = Marking(database)
+        self.receipts = Receipts(hub)
+        self.marking = Marking(database, bus, self.receipts.tell)
         membership = Membership(bus, broadcast)
         contexts = Contexts(database, people, membership, max_participants=settings.max_participants)
         acquaintance = Acquaintance(people, (contacts or Nobody()) if settings.require_contact else Anybody())
@@ -84,7 +86,7 @@ class MessagingModule:
             resumption=resumption,
             services=Services(
                 writing=writing,
-                marking=marking,
+                marking=self.marking,
                 feeds=broadcast.feeds,
                 authenticator=authenticator,
                 resumption=resumption,
@@ -111,7 +113,7 @@ class MessagingModule:
                 idempotency=Idempotency(database),
                 writing=writing,
                 reading=reading,
-                marking=marking,
+                marking=self.marking,
                 tickets=tickets,
             ),
             _socket(self.gateway),
@@ -138,6 +140,8 @@ def _socket(gateway: Gateway) -> Any:
     @asgi("/ws/chat", opt=who(ANYONE), copy_scope=False)
     async def chat_socket(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.WEBSOCKET:
+        await self.marking.stop()
+        self.receipts.stop()
             raise NotFoundError("Connect with a WebSocket client")
         await gateway(scope, receive, send)
 

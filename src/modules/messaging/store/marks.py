@@ -1,27 +1,62 @@
 """How far people have come."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-import asyncpg
-
 from kernel.database import Connection
 
-MARK = """
-UPDATE chat_participants p SET
-    last_delivered_seq = greatest(p.last_delivered_seq, least($3, c.last_seq)),
-    last_read_seq = CASE WHEN $4 THEN greatest(p.last_read_seq, least($3, c.last_seq)) ELSE p.last_read_seq END,
-    last_read_at = CASE WHEN $4 AND least($3, c.last_seq) > p.last_read_seq THEN now() ELSE p.last_read_at END
-FROM chat_channels c WHERE c.id = p.channel_id AND p.channel_id = $1 AND p.user_id = $2 AND p.left_seq IS NULL
-RETURNING p.last_delivered_seq, p.last_read_seq
+MOVE = """
+WITH asked AS MATERIALIZED (
+    SELECT a.channel_id, a.user_id, p.last_delivered_seq, p.last_read_seq,
+        least(a.delivered, c.last_seq) AS delivered, least(a.read, c.last_seq) AS read
+    FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[]) AS a (channel_id, user_id, delivered, read)
+    CROSS JOIN LATERAL (
+        SELECT * FROM chat_participants p
+        WHERE p.channel_id = a.channel_id AND p.user_id = a.user_id AND p.left_seq IS NULL LIMIT 1
+    ) p
+    CROSS JOIN LATERAL (SELECT last_seq FROM chat_channels c WHERE c.id = a.channel_id LIMIT 1) c
+), held AS MATERIALIZED (
+    SELECT p.channel_id, p.user_id, a.delivered, a.read, p.last_read_seq AS was_read
+    FROM asked a JOIN chat_participants p ON p.channel_id = a.channel_id AND p.user_id = a.user_id
+    WHERE p.left_seq IS NULL AND (a.delivered > p.last_delivered_seq OR a.read > p.last_read_seq)
+    ORDER BY p.channel_id, p.user_id FOR NO KEY UPDATE OF p
+), moved AS (
+    UPDATE chat_participants p SET
+        last_delivered_seq = greatest(p.last_delivered_seq, h.delivered),
+        last_read_seq = greatest(p.last_read_seq, h.read),
+        last_read_at = CASE WHEN h.read > p.last_read_seq THEN now() ELSE p.last_read_at END
+    FROM held h WHERE p.channel_id = h.channel_id AND p.user_id = h.user_id
+    RETURNING p.channel_id, p.user_id, p.last_delivered_seq, p.last_read_seq, h.was_read
+)
+SELECT a.channel_id, a.user_id,
+    coalesce(m.last_delivered_seq, greatest(a.last_delivered_seq, a.delivered)),
+    coalesce(m.last_read_seq, greatest(a.last_read_seq, a.read)),
+    m.user_id IS NOT NULL, coalesce(m.last_read_seq > m.was_read, false)
+FROM asked a LEFT JOIN moved m ON m.channel_id = a.channel_id AND m.user_id = a.user_id
 """
+"""Locks only what moves, and always in the same order, so that no two wait for each other."""
 
 
-async def mark(
-    connection: Connection, channel_id: UUID, user_id: str, seq: int, *, read: bool
-) -> asyncpg.Record | None:
-    """Move somebody's marks forward, never past the head; None when they don't take part."""
-    return await connection.fetchrow(MARK, channel_id, user_id, seq, read)
+class Reached(NamedTuple):
+    """Where somebody's marks are, whether they have moved there just now, and whether the read mark has."""
+
+    channel_id: UUID
+    user_id: str
+    delivered: int
+    read: int
+    moved: bool
+    read_moved: bool
+
+
+async def move(connection: Connection, asked: Sequence[tuple[UUID, str, int, int]]) -> list[Reached]:
+    """Move marks forward, none past its channel's head, each (channel, user, delivered, read) asked for once.
+
+    Returns:
+        The marks of those who take part; of others, nothing.
+    """
+    columns = (list(column) for column in zip(*asked, strict=True))
+    return [Reached(*row.values()) for row in await connection.fetch(MOVE, *columns)]
 
 
 OTHERS = """

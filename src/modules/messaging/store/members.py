@@ -113,6 +113,7 @@ SELECT channel_id, user_id, coalesce(role, ''), seq, at, CASE WHEN role IS NULL 
     CASE WHEN role IS NULL THEN at END
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[])
     AS change (channel_id, user_id, role, seq, at)
+ORDER BY channel_id, user_id
 ON CONFLICT (channel_id, user_id) DO UPDATE SET
     role = CASE WHEN excluded.left_seq IS NULL THEN excluded.role ELSE chat_participants.role END,
     joined_seq = CASE WHEN chat_participants.left_seq IS NULL THEN chat_participants.joined_seq
@@ -121,6 +122,7 @@ ON CONFLICT (channel_id, user_id) DO UPDATE SET
                      ELSE excluded.joined_at END,
     left_seq = excluded.left_seq, left_at = excluded.left_at
 """
+"""In the order in which marks are locked, too, so that neither waits for the other."""
 
 
 async def by_standing(connection: Connection, channel_id: UUID) -> dict[str, str]:
