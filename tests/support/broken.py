@@ -17,7 +17,9 @@ from msgspec.structs import replace
 import cli
 from kernel.errors import ForbiddenError
 from modules.messaging.gateway import broadcast, resumption, server_frames
+from modules.messaging.gateway.admission import Admission
 from modules.messaging.gateway.draining import Draining
+from modules.messaging.gateway.entrance import Entrance, Guest
 from modules.messaging.gateway.feeds import Feeds
 from modules.messaging.gateway.gateway import CHANNELS_IN_READY, Gateway
 from modules.messaging.gateway.resumption import Resumption
@@ -32,6 +34,7 @@ Patch = Callable[[Any, str, Any], None]
 
 BEFORE_COMMIT_S = 0.3
 A_MOMENT_S = 0.03
+A_WHILE_S = 2.5
 
 
 def no_row_lock(patch: Patch) -> None:
@@ -133,6 +136,38 @@ def hasty_drain(patch: Patch) -> None:
         pass
 
     patch(Draining, "_answered", at_once)
+
+
+def open_door(patch: Patch) -> None:
+    """Everybody is let in, and joins at once."""
+
+    async def at_once(_: Guest) -> None:
+        pass
+
+    patch(Entrance, "refusal", lambda _: None)
+    patch(Guest, "turn", at_once)
+
+
+def slow_admission(patch: Patch) -> None:
+    """Not broken: between a look at who is there and letting them in, much can happen."""
+    admit = Admission.admit
+
+    async def slowly(self: Admission, credential: Any) -> Any:
+        principal = await admit(self, credential)
+        await asyncio.sleep(A_WHILE_S)
+        return principal
+
+    patch(Admission, "admit", slowly)
+
+
+def no_second_look(patch: Patch) -> None:
+    """Whoever was deactivated while being let in is in."""
+
+    async def nothing(*_: Any) -> None:
+        pass
+
+    slow_admission(patch)
+    patch(Admission, "check_active", nothing)
 
 
 def altered_frames(patch: Patch) -> None:
