@@ -65,6 +65,7 @@ class Parley:
             recipients=self.identity.directory,
         )
         self.modules = (self.identity, self.messaging, self.notifications)
+        self.identity.listen(self.signals)  # before those who ask it again
         self.messaging.listen(self.signals)
         self.identity.subscribe(self.bus)
         self.notifications.subscribe(self.bus)

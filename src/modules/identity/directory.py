@@ -1,6 +1,7 @@
 """The directory: profiles by id, from memory where possible. It is asked on every request and message.
 
-A profile is at most `TTL_S` seconds old; a change that this process made is seen at once.
+A change that this process made is seen at once, one that another made as soon as it is signalled; should signals be
+lost, a profile is at most `TTL_S` seconds old.
 """
 
 import time
@@ -49,6 +50,11 @@ class Directory:
         """Read this person anew next time."""
         self._changes += 1
         self._kept.pop(user_id, None)
+
+    def forget_all(self) -> None:
+        """Read everybody anew next time."""
+        self._changes += 1
+        self._kept.clear()
 
     async def _load(self, user_ids: Collection[str]) -> dict[str, Profile]:
         changes = self._changes

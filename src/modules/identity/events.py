@@ -2,6 +2,11 @@
 
 from bus.events import Event
 
+USER_SIGNAL = "parley_user"
+"""Signalled, with the user id, to every instance at each change of a person."""
+KEYS_SIGNAL = "parley_keys"
+"""Signalled when an API key is revoked."""
+
 
 class UserUpdated(Event, frozen=True, tag="identity.user.updated"):
     """A person was created or changed."""

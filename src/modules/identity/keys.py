@@ -12,7 +12,9 @@ from kernel.auth import Principal
 from kernel.database import Database
 from kernel.errors import NotFoundError, UnauthenticatedError, malformed_field
 from kernel.ids import new_id
+from kernel.signals import notify
 from modules.identity import domain
+from modules.identity.events import KEYS_SIGNAL
 
 TTL_S = 2.0
 CAPACITY = 1_000
@@ -43,11 +45,12 @@ class ApiKey(msgspec.Struct, frozen=True):
 
 
 class ApiKeys:
-    """Makes, checks and revokes API keys. A revoked key is refused here at once, elsewhere within `TTL_S`."""
+    """Makes, checks and revokes API keys. A revoked key is refused at once; where signals are lost, within `TTL_S`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._kept: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
+        self._changes = 0
 
     async def create(self, name: str, scopes: Collection[str]) -> tuple[UUID, str]:
         """Make a key; returns its id and the key itself, which can't be shown again.
@@ -73,11 +76,17 @@ class ApiKeys:
         Raises:
             NotFoundError: there is no such key.
         """
-        async with self._database.connection() as connection:
-            status = await connection.execute(REVOKE, key_id)
-        self._kept.clear()
+        async with self._database.transaction() as tx:
+            status = await tx.connection.execute(REVOKE, key_id)
+            await notify(tx.connection, KEYS_SIGNAL, str(key_id))
+            tx.after_commit(self.forget_all)
         if status != "UPDATE 1":
             raise NotFoundError("There is no such API key")
+
+    def forget_all(self) -> None:
+        """Look every key up anew."""
+        self._changes += 1
+        self._kept.clear()
 
     async def authenticate(self, key: str) -> Principal:
         """Return the host behind a key.
@@ -91,8 +100,10 @@ class ApiKeys:
         kept = self._kept.get(digest)
         if kept and kept[0] > time.monotonic():
             return kept[1]
+        changes = self._changes
         principal = await self._load(digest)
-        self._kept[digest] = (time.monotonic() + TTL_S, principal)
+        if changes == self._changes:  # else what was read may be from before the change
+            self._kept[digest] = (time.monotonic() + TTL_S, principal)
         if len(self._kept) > CAPACITY:
             self._kept.popitem(last=False)
         return principal

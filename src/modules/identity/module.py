@@ -9,9 +9,10 @@ from kernel.auth.secret import signing_secret
 from kernel.database import Database
 from kernel.http.idempotency import Idempotency
 from kernel.settings import Settings
+from kernel.signals import Signals
 from modules.identity.authenticator import IdentityAuthenticator
 from modules.identity.directory import Directory
-from modules.identity.events import UserDeactivated, UserUpdated
+from modules.identity.events import KEYS_SIGNAL, USER_SIGNAL, UserDeactivated, UserUpdated
 from modules.identity.keys import ApiKeys
 from modules.identity.routes import routes
 from modules.identity.service import People
@@ -39,6 +40,13 @@ class IdentityModule:
         """Keep the directory true to what this process changes."""
         bus.on(UserUpdated, lambda event: self.directory.forget(event.user_id))
         bus.on(UserDeactivated, lambda event: self.directory.forget(event.user_id))
+
+    def listen(self, signals: Signals) -> None:
+        """Keep what is remembered true to what other instances change."""
+        signals.on(USER_SIGNAL, self.directory.forget)
+        signals.on(KEYS_SIGNAL, lambda _: self.keys.forget_all())
+        signals.on_doubt(self.directory.forget_all)
+        signals.on_doubt(self.keys.forget_all)
 
     async def start(self) -> None:
         """Nothing runs beside the requests."""

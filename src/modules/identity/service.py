@@ -16,8 +16,9 @@ from kernel.errors import (
     UnavailableError,
 )
 from kernel.ids import new_id
+from kernel.signals import notify
 from modules.identity import domain, store
-from modules.identity.events import UserDeactivated, UserUpdated
+from modules.identity.events import USER_SIGNAL, UserDeactivated, UserUpdated
 from modules.identity.schemas import Me, UserEntry
 from modules.identity.store import Saved
 
@@ -93,6 +94,7 @@ class People:
         async with self._database.transaction() as tx:
             if await store.deactivate(tx.connection, user_id, pseudonym, domain.PSEUDONYM_DISPLAY_NAME):
                 await self._bus.publish(tx, UserDeactivated(user_id=user_id))
+                await notify(tx.connection, USER_SIGNAL, user_id)
             elif not await store.exists(tx.connection, user_id):
                 raise NotFoundError
 
@@ -101,7 +103,9 @@ class People:
             try:
                 async with self._database.transaction() as tx:
                     saved = await store.save(tx.connection, entries)
-                    await self._bus.publish(tx, *_changes(entries, saved))
+                    changes = _changes(entries, saved)
+                    await self._bus.publish(tx, *changes)
+                    await notify(tx.connection, USER_SIGNAL, *(change.user_id for change in changes))
                 return [one or _username_taken() for one in saved]
             except (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError):
                 continue

@@ -16,16 +16,18 @@ from kernel.http.idempotency import Idempotency
 from kernel.ratelimit import RateLimit
 from kernel.settings import Settings
 from kernel.signals import Signals
+from modules.identity.events import USER_SIGNAL
 from modules.messaging.contacts import Acquaintance, Anybody, Nobody
 from modules.messaging.contexts import Contexts
 from modules.messaging.conversations import Conversations
 from modules.messaging.gateway.admission import Admission
 from modules.messaging.gateway.broadcast import Broadcast
 from modules.messaging.gateway.contract import CHAT
+from modules.messaging.gateway.expulsion import Expulsion
 from modules.messaging.gateway.gateway import Gateway
+from modules.messaging.gateway.receipts import Receipts
 from modules.messaging.gateway.reconciler import Reconciler
 from modules.messaging.gateway.resumption import Resumption
-from modules.messaging.gateway.receipts import Receipts
 from modules.messaging.gateway.session import Services
 from modules.messaging.membership import Membership
 from modules.messaging.ports import Contacts, People, Presence
@@ -96,6 +98,7 @@ class MessagingModule:
             settled=writer.settled,
             settings=settings,
         )
+        self.expulsion = Expulsion(hub, people, self.gateway.close_user)
         self.reconciler = Reconciler(
             database=database,
             hub=hub,
@@ -123,16 +126,22 @@ class MessagingModule:
     def listen(self, signals: Signals) -> None:
         """Hear what other instances change."""
         signals.on("parley_membership", self.reconciler.membership_changed)
+        signals.on(USER_SIGNAL, self.expulsion.user_changed)
+        signals.on_doubt(self.expulsion.anyone_changed)
         signals.on_doubt(self.reconciler.anything_changed)
 
     async def start(self) -> None:
         """Begin to write."""
         self.writer.start()
         self.reconciler.start()
+        self.expulsion.start()
 
     async def stop(self) -> None:
         """Finish what is queued."""
+        await self.expulsion.stop()
         await self.reconciler.stop()
+        await self.marking.stop()
+        self.receipts.stop()
         await self.writer.stop()
 
 
@@ -140,8 +149,6 @@ def _socket(gateway: Gateway) -> Any:
     @asgi("/ws/chat", opt=who(ANYONE), copy_scope=False)
     async def chat_socket(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.WEBSOCKET:
-        await self.marking.stop()
-        self.receipts.stop()
             raise NotFoundError("Connect with a WebSocket client")
         await gateway(scope, receive, send)
 
