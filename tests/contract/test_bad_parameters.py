@@ -73,6 +73,8 @@ def bad_values(schema: Any) -> Iterator[bytes]:
     if schema.get("type") == "integer":
         yield from (b"x", b"1.5", b"", b"true", b"\0", b"\xff", b"0x1", b" 1x", b"1" + b"0" * 400)
         yield from (str(schema["minimum"] - 1).encode(), str(schema["maximum"] + 1).encode())
+    elif schema.get("type") == "boolean":
+        yield from (b"x", b"2", b"", b"\0", b"\xff", b"truth")
     elif "enum" in schema:
         yield from (b"nonsense", b"", b"\0", b"\xff", b"pending ", b"x" * 5_000)
     elif schema.get("format") == "uuid":
