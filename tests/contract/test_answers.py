@@ -46,7 +46,7 @@ class World(msgspec.Struct):
 
     document: Json
     clients: dict[str, httpx.Client]
-    heard: dict[str, set[tuple[int, str]]]
+    last: httpx.Response
 
     def operations(self) -> list[Operation]:
         """Return all that is published."""
@@ -71,7 +71,7 @@ class World(msgspec.Struct):
         assert answer.status_code in known, (name, answer.status_code, answer.text[:300])
         if answer.headers.get("content-type", "").startswith("application/problem+json"):
             assert answer.json()["type"] in known[answer.status_code], (name, answer.text[:300])
-        self.heard.setdefault(name, set()).add((answer.status_code, who))
+        self.last = answer
         return answer.status_code
 
 
@@ -93,7 +93,7 @@ def world(host: Host) -> Iterator[World]:
     }
     clients = {who: host.person(token) for who, token in tokens.items()}
     clients |= {"nobody": httpx.Client(base_url=host.server.url, trust_env=False, timeout=30), "key": host.http}
-    yield World(document, clients, {})
+    yield World(document, clients, httpx.Response(200))
     for who, client in clients.items():
         if who != "key":
             client.close()
@@ -158,6 +158,42 @@ def test_a_taken_username_is_409(world: World, host: Host) -> None:
     (operation,) = [one for one in world.operations() if one.about["operationId"] == "putUser"]
     body = {"username": "taken", "display_name": "Another"}
     assert world.call(operation, "key", url="/api/users/another", json=body) == 409
+
+
+def test_what_a_conversation_refuses_is_documented(world: World, host: Host) -> None:
+    """Every reason, by status and the end of its type."""
+    named = {one.about["operationId"]: one for one in world.operations()}
+    host.user("ben")
+    roles = {"ana": "claimant", "ben": "respondent"}
+    view = host.context("refusals", roles, kind="dispute")
+    assert view["channel"] is None
+    with host.person(host.token("ben")) as ben:
+        said = ben.post("/api/contexts/dispute/refusals/messages", json={"client_id": "b", "content": "mine"}).json()
+
+    def refused(name: str, target: str, body: Json | None = None) -> tuple[int, str]:
+        request = {} if body is None else {"json": body}
+        status = world.call(named[name], "user", url=target, **request)
+        return status, world.last.json()["type"].rpartition("/")[2]
+
+    messages, theirs = f"/api/channels/{said['channel_id']}/messages", f"/api/messages/{said['id']}"
+    mine = {"client_id": "a", "content": "hello"}
+    assert world.call(named["postMessage"], "user", url=messages, json=mine) == 201
+    assert world.call(named["postMessage"], "user", url=messages, json=mine) == 200
+    own = f"/api/messages/{world.last.json()['id']}"
+    assert refused("postMessage", messages, mine | {"content": "other"}) == (409, "client-id-conflict")
+    assert refused("postMessage", messages, mine | {"content": "x" * 5_001}) == (413, "too-large")
+    assert refused("reviseMessage", theirs, mine | {"client_id": "r"}) == (403, "forbidden")
+    assert refused("deleteMessage", theirs) == (403, "forbidden")
+    assert refused("addReaction", f"{theirs}/reactions/x") == (400, "malformed")
+    assert world.call(named["deleteMessage"], "user", url=own) < 300
+    assert refused("reviseMessage", own, mine | {"client_id": "r"}) == (409, "message-deleted")
+    assert refused("addReaction", f"{own}/reactions/%F0%9F%91%8D") == (409, "message-deleted")
+    host.context("refusals", roles, kind="dispute", status="closed")
+    assert refused("postMessage", messages, mine | {"client_id": "c"}) == (409, "channel-closed")
+    host.context("refusals", roles | {"ana": "observer"}, kind="dispute")
+    assert refused("postMessage", messages, mine | {"client_id": "c"}) == (403, "read-only")
+    assert refused("addReaction", f"{theirs}/reactions/%F0%9F%91%8D") == (403, "read-only")
+    assert refused("openDirectChannel", "/api/channels/direct", {"user_id": "ben"}) == (403, "not-contacts")
 
 
 def test_an_undocumented_answer_is_found(world: World) -> None:
