@@ -14,7 +14,11 @@ from modules.messaging.gateway import feeds as module
 from modules.messaging.gateway.feeds import Deliver, Feeds
 
 CHANNEL = uuid4()
-PAGE = 3
+
+
+@pytest.fixture(autouse=True)
+def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAGE", 3)
 
 
 class Channel:
@@ -43,12 +47,12 @@ class Channel:
                 await asyncio.sleep(0.002)
         assert self.told == list(expected)
 
-    async def _read(self, _channel: UUID, after: int) -> list[tuple[int, Deliver]]:
+    async def _read(self, _channel: UUID, after: int, limit: int) -> list[tuple[int, Deliver]]:
         self.reads += 1
         await asyncio.sleep(0)
         if self.away:
             raise UnavailableError
-        last = min(self.head, after + PAGE)
+        last = min(self.head, after + limit)
         return [(seq, self.say(f"log {seq}")) for seq in range(after + 1, last + 1)]
 
 
@@ -120,6 +124,18 @@ async def test_with_the_log_away_a_gap_stays_open_until_it_is_back(monkeypatch: 
     assert channel.told == []
     channel.away = False
     await channel.told_all("log 1", "2")
+
+
+async def test_what_comes_while_the_log_is_read_is_not_read_but_let_through() -> None:
+    channel = Channel(head=2)
+    channel.feeds.start(CHANNEL, 0)
+    channel.feeds.reach(CHANNEL, 2)
+    channel.offer(3, 4)
+    await channel.told_all("log 1", "log 2", "3", "4")
+    await asyncio.sleep(0.01)
+    channel.offer(5)
+    assert channel.told[-1] == "5"
+    assert channel.reads == 1
 
 
 async def test_a_head_that_nobody_told_of_is_read_up_to() -> None:

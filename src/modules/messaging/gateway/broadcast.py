@@ -22,7 +22,6 @@ RECORD = b"R"
 HEAD = b"H"
 """Between instances: there is a record with this seq; what it does to subscriptions is read from the log."""
 SEQ = struct.Struct("!Q")
-PAGE = 500
 
 
 def channel_topic(channel_id: UUID) -> str:
@@ -84,8 +83,8 @@ class Broadcast:
         for connection in self._hub.connections_of(user_id):
             self.join(connection, channel_id, position)
 
-    async def _read(self, channel_id: UUID, after: int) -> list[tuple[int, Deliver]]:
-        page = await self._reading.records(channel_id, after=after, limit=PAGE)
+    async def _read(self, channel_id: UUID, after: int, limit: int) -> list[tuple[int, Deliver]]:
+        page = await self._reading.records(channel_id, after=after, limit=limit)
         return [(record.seq, partial(self._replay, record, message)) for record, message in page]
 
     def _replay(self, record: Record, message: Message | None) -> None:

@@ -26,10 +26,11 @@ GAP_S = 0.03
 """How long a later record waits for an earlier one that is under way, before the log is read."""
 AWAY_S = 0.5
 """Until the log is tried again."""
+PAGE = 500
 
 Deliver = Callable[[], None]
-Read = Callable[[UUID, int], Awaitable[list[tuple[int, Deliver]]]]
-"""Reads the records of a channel after a seq, at least one page of them, each with its delivery."""
+Read = Callable[[UUID, int, int], Awaitable[list[tuple[int, Deliver]]]]
+"""Reads the records of a channel after a seq, so many at most, each with its delivery."""
 
 
 class Feed:
@@ -123,12 +124,15 @@ class Feeds:
             feed.reader = asyncio.create_task(self._read_up(channel_id, feed), name="feed")
 
     async def _read_up(self, channel_id: UUID, feed: Feed) -> None:
-        """Deliver from the log until it says nothing new."""
+        """Deliver from the log up to its end; what is appended after that is told as ever."""
+        more = True
         try:
-            while page := await self._read(channel_id, feed.position):
+            while more:
+                page = await self._read(channel_id, feed.position, PAGE)
                 for seq, deliver in page:
                     _advance(feed, seq, feed.ahead.pop(seq, deliver))
-            _let_through(feed)
+                _let_through(feed)
+                more = len(page) == PAGE
         except UnavailableError:
             feed.timer = asyncio.get_running_loop().call_later(AWAY_S, self._catch_up, channel_id, feed)
         except Exception:
