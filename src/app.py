@@ -27,7 +27,9 @@ from modules.messaging.module import MessagingModule
 from modules.notifications.module import NotificationsModule
 from realtime.backplane import Backplane, MemoryBackplane
 from realtime.hub import Hub
-from realtime.presence import LocalPresence
+from realtime.presence.memory import MemoryPresence
+from realtime.presence.port import Presence
+from realtime.presence.redis import RedisPresence
 from realtime.redis_backplane import RedisBackplane
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -43,10 +45,10 @@ class Parley:
         self.bus = Bus()
         self.backplane: Backplane = RedisBackplane(settings.redis_url) if settings.redis_url else MemoryBackplane()
         self.hub = Hub(self.backplane)
+        self.presence = presence_of(self.hub, settings)
         self.signals = Signals(self.database)
         self.draining = False
         self.identity = IdentityModule(settings=settings, database=self.database, bus=self.bus)
-        self.presence = LocalPresence(self.hub, settings.away_after_s)
         self.messaging = MessagingModule(
             settings=settings,
             database=self.database,
@@ -75,7 +77,7 @@ class Parley:
     async def running(self) -> AsyncIterator[None]:
         """Open the database and start the parts in order; stop those that were started in the opposite order."""
         async with opened(self.settings, self.database), AsyncExitStack() as started:
-            for part in (self.backplane, *self.modules, self.signals):
+            for part in (self.backplane, self.presence, *self.modules, self.signals):
                 await part.start()
                 started.push_async_callback(part.stop)
             self.bus.start(self.database)
@@ -103,6 +105,12 @@ class Parley:
             age = await outbox.oldest_age_s(connection)
         OUTBOX_AGE.set(age)
         return None if age < OUTBOX_OVERDUE_S else f"the oldest event has been waiting for {age:.0f} s"
+
+
+def presence_of(hub: Hub, settings: Settings) -> Presence:
+    """Return presence over all instances, as far as there can be others."""
+    here = MemoryPresence(hub, settings.away_after_s)
+    return RedisPresence(here, settings.redis_url) if settings.redis_url else here
 
 
 def create_app(settings: Settings | None = None, *, parley: Parley | None = None) -> Litestar:

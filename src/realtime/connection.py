@@ -1,7 +1,7 @@
 """One authenticated socket: what it hears, what is held back for it, and how much it may lag."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 from kernel.ids import new_id
@@ -36,6 +36,8 @@ class Connection:
         "active_at",
         "closed",
         "id",
+        "idle",
+        "on_attention",
         "on_screen",
         "topics",
         "user_id",
@@ -46,7 +48,9 @@ class Connection:
         self.user_id = user_id
         self.topics: set[str] = set()
         self.active_at = time.monotonic()
+        self.idle = False
         self.on_screen: UUID | None = None
+        self.on_attention: Callable[[Connection], None] = _nobody_asks
         self.closed = False
         self._socket = socket
         self._flusher = flusher
@@ -132,6 +136,16 @@ class Connection:
     def touch(self) -> None:
         """Note that the person did something."""
         self.active_at = time.monotonic()
+        if self.idle:
+            self.idle = False
+            self.on_attention(self)
+
+    def show(self, channel_id: UUID | None) -> None:
+        """Note what is on the screen."""
+        self.touch()
+        if channel_id != self.on_screen:
+            self.on_screen = channel_id
+            self.on_attention(self)
 
     def close(self, code: int, reason: str) -> None:
         """Close the socket, once, after what it was sent before."""
@@ -141,3 +155,7 @@ class Connection:
             self.closed = True
             SOCKET_CLOSES.labels(code).inc()
             self._socket.close(code, reason)
+
+
+def _nobody_asks(_connection: Connection) -> None:
+    """Nobody is interested in this one's attention."""

@@ -23,6 +23,7 @@ EPHEMERAL = b"E"
 """A frame for every listener, which may be lost."""
 
 Handler = Callable[[str, bytes], None]
+OnConnection = Callable[[Connection], None]
 
 
 def user_topic(user_id: str) -> str:
@@ -41,6 +42,8 @@ class Hub:
         self._handlers: dict[bytes, Handler] = {EPHEMERAL: self._broadcast_here}
         self._idle: list[Callable[[str], None]] = []
         self._doubt: list[Callable[[], None]] = []
+        self._came: list[OnConnection] = []
+        self._went: list[OnConnection] = []
         self.backplane.listen(self._from_others, self._in_doubt)
 
     def on(self, kind: bytes, handler: Handler) -> None:
@@ -55,16 +58,25 @@ class Hub:
         """Call `handler` when what other instances relayed may have been lost."""
         self._doubt.append(handler)
 
+    def on_connection(self, came: OnConnection, went: OnConnection) -> None:
+        """Call `came` with each new connection, and `went` when it is gone."""
+        self._came.append(came)
+        self._went.append(went)
+
     def register(self, connection: Connection) -> None:
         """Let a new connection hear what concerns its person."""
         self._connections.add(connection)
         self.subscribe(connection, user_topic(connection.user_id))
+        for came in self._came:
+            came(connection)
 
     def drop(self, connection: Connection) -> None:
         """Forget a connection."""
-        self._connections.discard(connection)
+        self._connections.remove(connection)
         for topic in list(connection.topics):
             self.unsubscribe(connection, topic)
+        for went in self._went:
+            went(connection)
 
     def subscribe(self, connection: Connection, topic: str) -> None:
         """Let a connection hear a topic."""
