@@ -24,8 +24,9 @@ from modules.messaging.gateway.feeds import Feeds
 from modules.messaging.gateway.gateway import CHANNELS_IN_READY, Gateway
 from modules.messaging.gateway.resumption import Resumption
 from modules.messaging.gateway.session import Session
-from modules.messaging.log import append
-from modules.messaging.store import members
+from modules.messaging.log import append, founding
+from modules.messaging.service import opening
+from modules.messaging.store import channels, inbox, members, unread
 from modules.messaging.writer import queries
 from realtime.connection import Connection
 from realtime.hub import Hub
@@ -200,6 +201,23 @@ def tells_foreign_from_unknown(patch: Patch) -> None:
     patch(members, "resumable", all_of_them)
 
 
+def unread_counts_deleted(patch: Patch) -> None:
+    """What is deleted still counts as unread."""
+    _replace_in_counts(patch, unread._DELETED, "0")
+
+
+def unread_counts_from_the_beginning(patch: Patch) -> None:
+    """What was said before somebody joined counts as unread."""
+    _replace_in_counts(patch, unread.SINCE, "p.last_read_seq")
+
+
+def _replace_in_counts(patch: Patch, part: str, other: str) -> None:
+    for module in (members, inbox):
+        for name, sql in list(vars(module).items()):
+            if isinstance(sql, str) and part in sql:
+                patch(module, name, sql.replace(part, other))
+
+
 def talkative_log(patch: Patch) -> None:
     """Somebody left a line in that they debugged with."""
     receive = Session.receive
@@ -209,6 +227,22 @@ def talkative_log(patch: Patch) -> None:
         await receive(self, text)
 
     patch(Session, "receive", told)
+
+
+def looks_before_it_founds(patch: Patch) -> None:
+    """A direct channel is made when there was none a moment before."""
+    found = founding.found
+
+    async def look(connection: Any, wanted: Any) -> Any:
+        if await connection.fetchval(channels.DIRECT, *wanted.pair):
+            return None
+        await asyncio.sleep(A_MOMENT_S)
+        return await found(connection, wanted)
+
+    conflict = "ON CONFLICT (direct_low, direct_high) DO NOTHING"
+    assert conflict in founding.FOUND
+    patch(founding, "FOUND", founding.FOUND.replace(conflict, ""))
+    patch(opening, "found", look)
 
 
 def dies_before_commit(patch: Patch) -> None:

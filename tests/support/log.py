@@ -42,15 +42,15 @@ class Log(msgspec.Struct, frozen=True):
         return message(text)
 
 
-async def read(dsn: str, context_id: str) -> Log:
-    """Read the log of a context's channel, past everything of the server's but the record's layout."""
+async def read(dsn: str, name: str) -> Log:
+    """Read the log of a channel, by its id or its context's, past all of the server's but the record's layout."""
     database = await Database.connect(dsn, size=1, role=None)
     try:
         async with database.connection() as connection:
             channel = await connection.fetchrow(
-                "SELECT id, last_seq, genesis, head_hash FROM chat_channels WHERE context_id = $1", context_id
+                "SELECT id, last_seq, genesis, head_hash FROM chat_channels WHERE $1 IN (context_id, id::text)", name
             )
-            assert channel is not None, f"{context_id} has no channel"
+            assert channel is not None, f"{name} has no channel"
             rows = await connection.fetch(
                 f"SELECT {COLUMNS} FROM chat_messages WHERE channel_id = $1 ORDER BY seq", channel["id"]
             )
