@@ -89,9 +89,16 @@ class Parley:
         self.draining = True
         await self.messaging.gateway.drain(within_s=within_s)
 
-    def checks(self) -> dict[str, health.Check]:
+    def needed(self) -> dict[str, health.Check]:
         """Return what readiness depends on."""
         return {"server": self._serving, "database": self._migrated, "outbox": self._outbox_in_time}
+
+    def wanted(self) -> dict[str, health.Check]:
+        """Return what is reported beside it: without Redis messages are still sent, and arrive a little later."""
+        return {"redis": self._others_in_reach} if self.settings.redis_url else {}
+
+    async def _others_in_reach(self) -> str | None:
+        return None if self.backplane.connected else "away: what other instances do is learnt from the database, later"
 
     async def _serving(self) -> str | None:
         return "stopping" if self.draining else None
@@ -125,7 +132,7 @@ def create_app(settings: Settings | None = None, *, parley: Parley | None = None
     published = PublishedRoutes(about(parley.settings.public_url), sockets=parley.messaging.sockets)
     app = Litestar(
         route_handlers=[
-            *health.routes(parley.checks()),
+            *health.routes(parley.needed(), parley.wanted()),
             problem_types.router(),
             *(route for module in parley.modules for route in module.routes),
         ],

@@ -48,9 +48,13 @@ Check = Callable[[], Coroutine[None, None, str | None]]
 ANSWER_WITHIN_S = 2.0
 
 
-def routes(checks: dict[str, Check]) -> list[HTTPRouteHandler]:
-    """Return `/health/live`, `/health/ready` and `/metrics`."""
-    probes = {name: Probe(check) for name, check in checks.items()}
+def routes(needed: dict[str, Check], wanted: dict[str, Check]) -> list[HTTPRouteHandler]:
+    """Return `/health/live`, `/health/ready` and `/metrics`.
+
+    What is only wanted is reported and doesn't end readiness: it is missing everywhere at once, and requests are
+    served without it.
+    """
+    probes = {name: Probe(check) for name, check in (needed | wanted).items()}
 
     @get("/health/live", opt=who(ANYONE), operation_id="live", summary="The process answers", tags=["Operation"])
     async def live() -> Alive:
@@ -67,7 +71,7 @@ def routes(checks: dict[str, Check]) -> list[HTTPRouteHandler]:
     async def ready() -> Response[Readiness]:
         """503 while anything that requests need is missing; `checks` says what."""
         results = dict(zip(probes, await asyncio.gather(*(probe.result() for probe in probes.values())), strict=True))
-        good = all(result == "ok" for result in results.values())
+        good = all(results[name] == "ok" for name in needed)
         body = Readiness("ready" if good else "not ready", results)
         return Response(body, status_code=200 if good else 503, headers={} if good else {"Retry-After": "2"})
 
