@@ -8,7 +8,6 @@ async with Client("http://127.0.0.1:8000", token=fetch_token) as client:
 ```
 """
 
-from parley_client.asking import Target
 from parley_client.backoff import Backoff
 from parley_client.client import Client
 from parley_client.errors import ClientError, Refused, Stopped
@@ -37,6 +36,7 @@ from parley_client.frames import (
 from parley_client.http import Http
 from parley_client.models import Channel, FieldError, Message, Problem, Reaction, Sender
 from parley_client.options import Options
+from parley_client.requests import Target
 from parley_client.tokens import TokenSource
 
 __all__ = [

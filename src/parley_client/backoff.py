@@ -22,7 +22,7 @@ class Pace:
 
     def __init__(self, *, per_s: float, burst: float) -> None:
         self._interval_s = 1 / per_s
-        self._tolerance_s = (burst - 1) / per_s
+        self._tolerance_s = max(0.0, burst - 1) / per_s
         self._full_at = 0.0
 
     def wait_s(self, now: float) -> float:

@@ -1,8 +1,8 @@
 """The client: what an application calls.
 
-Overview: `Keeper` stays connected and runs a `Session` for each connection; `Outbox` holds what isn't acknowledged yet,
-`Order` knows which record comes next, `Stream` holds what the application hasn't asked for yet. These three outlive
-connections.
+Overview: `Connector` stays connected and runs a `Session` for each connection; `Outbox` holds what isn't acknowledged
+yet, `Sequencer` knows which record comes next, `RecordStream` holds what the application hasn't asked for yet. These
+three outlive connections.
 
 Concurrency: for one event loop; any number of tasks may call, one may iterate over the records.
 
@@ -22,22 +22,21 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
-from parley_client import asking
-from parley_client.asking import Target, encode
+from parley_client import requests
+from parley_client.connector import Connector
 from parley_client.errors import ClientError, Stopped
 from parley_client.frames import Ack, Ready
 from parley_client.http import Http
-from parley_client.keeper import Keeper
 from parley_client.models import Message
 from parley_client.options import Options
-from parley_client.order import Order
 from parley_client.outbox import Outbox
+from parley_client.requests import Target, encode
+from parley_client.sequencer import Sequencer
 from parley_client.session import Shared, Tap
-from parley_client.stream import Passing, Records, Stream
+from parley_client.stream import EphemeralStream, Records, RecordStream
 from parley_client.tokens import Token, TokenSource
 
 SIGNALLED_WITHIN_S = 1
-APPLICATION_ENDED = Stopped(1000, "the application ended the client")
 
 
 class Client:
@@ -72,21 +71,23 @@ class Client:
         """
         options = options or Options()
         self._token = Token(token)
-        self._order = Order(positions, epoch, from_beginning=from_beginning)
+        self._sequencer = Sequencer(positions, epoch, from_beginning=from_beginning)
         self._outbox = Outbox(options.window, options.backoff, self._changed)
-        self._stream = Stream(self._order, options.backlog, self._changed)
-        self._passing = Passing(options.backlog)
-        shared = Shared(self._token, self._order, self._outbox, self._stream, self._passing, options.backoff, tap)
-        self._keeper = Keeper(url, shared, heartbeat_s=options.heartbeat_s, joined=self._joined)
+        self._stream = RecordStream(self._sequencer, options.backlog, self._changed)
+        self._ephemeral = EphemeralStream(options.backlog)
+        shared = Shared(self._token, self._sequencer, self._outbox, self._stream, self._ephemeral, options.backoff, tap)
+        self._connector = Connector(url, shared, heartbeat_s=options.heartbeat_s, joined=self._joined)
         self._first_ready: asyncio.Event = asyncio.Event()
         self._ready: Ready | None = None
         self._read: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
-        self._standing: dict[str, bytes] = {}
+        self._told_anew: dict[str, bytes] = {}
         self.connections = 0
         self.http = Http(url, self._token, options.backoff)
 
     async def __aenter__(self) -> Self:
+        if self._task is not None:
+            raise ClientError("a client is entered once; make another")
         self._task = asyncio.create_task(self._run())
         waiting = asyncio.create_task(self._first_ready.wait())
         try:
@@ -103,7 +104,7 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if kind is None and self._keeper.is_connected:
+        if kind is None and self._connector.is_connected:
             with suppress(TimeoutError):
                 async with asyncio.timeout(SIGNALLED_WITHIN_S):
                     await self._outbox.signalled()
@@ -127,12 +128,12 @@ class Client:
     @property
     def positions(self) -> dict[str, int]:
         """The last record of each channel that was yielded; for `Client(positions=…)` the next time."""
-        return dict(self._order.yielded)
+        return dict(self._sequencer.yielded)
 
     @property
     def epoch(self) -> str:
         """The history that `positions` belong to."""
-        return self._order.yielded_epoch
+        return self._sequencer.yielded_epoch
 
     def records(self) -> Records:
         """Iterate over everything that happens in the user's channels: `Record`s, and `Reset` when history is another.
@@ -142,9 +143,9 @@ class Client:
         """
         return self._stream.open()
 
-    def ephemeral(self) -> Passing:
+    def ephemeral(self) -> EphemeralStream:
         """Iterate over `Typing`, `Presence` and `Receipt`; the oldest are dropped when nobody asks for them."""
-        return self._passing
+        return self._ephemeral
 
     async def send(self, to: Target, content: str, *, client_id: str | None = None, retry: bool = True) -> Message:
         """Write a message and return it when it is durable.
@@ -162,24 +163,24 @@ class Client:
             Refused: the server refuses it; nothing was written.
             Stopped: the client can't go on; whether it was written isn't known.
         """
-        ask = asking.message(to, content, client_id or uuid4().hex)
-        return _message(await self._outbox.ask(ask, retry=retry))
+        request = requests.message(to, content, client_id or uuid4().hex)
+        return _message(await self._outbox.ask(request, retry=retry))
 
     async def revise(self, message_id: str, content: str, *, client_id: str | None = None) -> Message:
         """Change what was written; returns the message as it is then. Raises as `send`."""
-        return _message(await self._outbox.ask(asking.revision(message_id, content, client_id or uuid4().hex)))
+        return _message(await self._outbox.ask(requests.revision(message_id, content, client_id or uuid4().hex)))
 
     async def delete(self, message_id: str) -> None:
         """Hide a message from everybody. Raises as `send`."""
-        await self._outbox.ask(asking.deletion(message_id))
+        await self._outbox.ask(requests.deletion(message_id))
 
     async def react(self, message_id: str, emoji: str) -> None:
         """Add a reaction; no harm in adding it again. Raises as `send`."""
-        await self._outbox.ask(asking.reaction(message_id, emoji))
+        await self._outbox.ask(requests.reaction(message_id, emoji))
 
     async def unreact(self, message_id: str, emoji: str) -> None:
         """Take a reaction back; no harm if it isn't there. Raises as `send`."""
-        await self._outbox.ask(asking.reaction_taken_back(message_id, emoji))
+        await self._outbox.ask(requests.reaction_taken_back(message_id, emoji))
 
     def mark_read(self, channel_id: str, seq: int) -> None:
         """Everything in the channel up to `seq` was read. Reaches the server soon, at the latest with a connection."""
@@ -192,42 +193,42 @@ class Client:
 
     def typing(self, channel_id: str, *, is_typing: bool = True) -> None:
         """The user types, or not any more. Holds for five seconds; is lost without a connection."""
-        if self._keeper.is_connected:
+        if self._connector.is_connected:
             self._signal("typing", channel_id, channel_id=channel_id, is_typing=is_typing)
 
     def view(self, channel_id: str | None) -> None:
         """Say which channel is on the screen; holds until the next call."""
-        self._stand("view", channel_id=channel_id)
+        self._keep_telling("view", channel_id=channel_id)
 
     def active(self) -> None:
         """The person touched the device."""
-        if self._keeper.is_connected:
+        if self._connector.is_connected:
             self._signal("active", None)
 
     def watch(self, user_ids: Iterable[str]) -> None:
         """Hear about the presence of these people; holds until the next call."""
-        self._stand("presence.watch", user_ids=list(user_ids))
+        self._keep_telling("presence.watch", user_ids=list(user_ids))
 
     async def _run(self) -> None:
-        failure: BaseException = APPLICATION_ENDED
+        failure: Exception | None = None
         try:
-            await self._keeper.run()
+            await self._connector.run()
         except Exception as error:
             failure = error
             raise
         finally:
-            self._outbox.fail(failure)
-            self._stream.end(None if failure is APPLICATION_ENDED else failure)
-            self._passing.end()
+            self._outbox.fail(failure or Stopped(1000, "the application ended the client"))
+            self._stream.end(failure)
+            self._ephemeral.end()
 
     def _changed(self) -> None:
-        self._keeper.changed()
+        self._connector.changed()
 
     def _joined(self, ready: Ready) -> None:
         """Tell a new connection what holds, and what the one before may have lost."""
         self._ready = ready
         self.connections += 1
-        for kind, frame in self._standing.items():
+        for kind, frame in self._told_anew.items():
             self._outbox.signal((kind, None), frame)
         for head in ready.channels:
             if self._read.get(head.channel_id, 0) > head.last_read_seq:
@@ -237,9 +238,9 @@ class Client:
     def _signal(self, kind: str, about: str | None, **fields: Any) -> None:
         self._outbox.signal((kind, about), encode(kind, **fields))
 
-    def _stand(self, kind: str, **fields: Any) -> None:
-        self._standing[kind] = encode(kind, **fields)
-        self._outbox.signal((kind, None), self._standing[kind])
+    def _keep_telling(self, kind: str, **fields: Any) -> None:
+        self._told_anew[kind] = encode(kind, **fields)
+        self._outbox.signal((kind, None), self._told_anew[kind])
 
 
 def _message(ack: Ack) -> Message:

@@ -31,7 +31,7 @@ PASSING_STATUSES = {408, 429, 500, 502, 503, 504}
 CLOSE_WITHIN_S = 1
 
 
-class Keeper:
+class Connector:
     """Runs one session after the other. `joined` is called with each `ready`, before anything else is read."""
 
     def __init__(self, url: str, shared: Shared, *, heartbeat_s: float, joined: Callable[[Ready], None]) -> None:
@@ -91,7 +91,7 @@ class Keeper:
                 self._shared.outbox.disconnected()
 
     def _take_in(self, ready: Ready) -> None:
-        reset = self._shared.order.join(ready)
+        reset = self._shared.sequencer.join(ready)
         if reset is not None:
             self._shared.stream.reset(reset)
         self._shared.outbox.connected(ready.limits)

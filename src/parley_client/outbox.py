@@ -2,7 +2,7 @@
 
 Guarantees:
 - At most `window` requests are unanswered; whoever asks for more waits.
-- Requests go out in the order in which they were asked, and after a reconnect the unanswered ones again, in that order.
+- Requests go out in the order in which they came, and after a reconnect the unanswered ones again, in that order.
 - What is refused for the time being holds up all others, and then goes out before them.
 """
 
@@ -12,28 +12,31 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from parley_client.asking import Ask
 from parley_client.backoff import Backoff, Pace
 from parley_client.errors import Refused
 from parley_client.frames import Ack, ErrorFrame, Limits, Record
 from parley_client.models import Problem
+from parley_client.requests import Request
 
 SIGNALS_PER_S, SIGNALS_AT_ONCE = 10, 20
 """Frames without an answer: far below what a server takes for a flood."""
 
+PRUDENCE = 0.8
+"""Part of the server's limits that is made use of: what is sent evenly may arrive all at once."""
 
-class Request:
-    """A frame, and what came of it."""
 
-    def __init__(self, number: int, ask: Ask, *, retry: bool) -> None:
+class Pending:
+    """A request that waits for its answer."""
+
+    def __init__(self, number: int, request: Request, *, retry: bool) -> None:
         self.number = number
-        self.record = ask.record
-        self.frame = ask.encode(str(number))
+        self.record = request.record
+        self.frame = request.encode(str(number))
         self.retry = retry
         self.sent = False
         self.answer: asyncio.Future[Ack] = asyncio.get_running_loop().create_future()
 
-    def __lt__(self, other: "Request") -> bool:
+    def __lt__(self, other: "Pending") -> bool:
         return self.number < other.number
 
     def fail(self, error: BaseException) -> None:
@@ -50,8 +53,8 @@ class Outbox:
         self._backoff = backoff
         self._changed = changed
         self._numbers = 0
-        self._requests: dict[str, Request] = {}
-        self._due: list[Request] = []
+        self._unanswered: dict[str, Pending] = {}
+        self._due: list[Pending] = []
         self._urgent: deque[bytes] = deque()
         self._signals: dict[object, bytes] = {}
         self._work = asyncio.Event()
@@ -65,15 +68,15 @@ class Outbox:
     @property
     def waits(self) -> bool:
         """Whether an answer is awaited."""
-        return any(request.sent for request in self._requests.values())
+        return any(pending.sent for pending in self._unanswered.values())
 
     def limit(self, limits: Limits) -> None:
         """Keep to what the server accepts."""
         self._frame_bytes = limits.frame_bytes
-        self._pace = Pace(per_s=limits.messages_per_s, burst=limits.message_burst)
+        self._pace = Pace(per_s=limits.messages_per_s * PRUDENCE, burst=limits.message_burst * PRUDENCE)
         self._signal_pace = Pace(per_s=SIGNALS_PER_S, burst=SIGNALS_AT_ONCE)
 
-    async def ask(self, ask: Ask, *, retry: bool = True) -> Ack:
+    async def ask(self, request: Request, *, retry: bool = True) -> Ack:
         """Send it as often as it takes, and return the acknowledgement.
 
         Raises:
@@ -82,9 +85,9 @@ class Outbox:
         """
         async with self._room:
             if self._failure is not None:
-                raise self._failure
-            with self._request(ask, retry=retry) as request:
-                return await request.answer
+                raise self._failure.with_traceback(None)
+            with self._pending(request, retry=retry) as pending:
+                return await pending.answer
 
     def signal(self, about: object, frame: bytes) -> None:
         """Send a frame that nobody answers, in place of one about the same that hasn't gone out yet."""
@@ -106,45 +109,45 @@ class Outbox:
         self.limit(limits)
         self._urgent.clear()
         self._resting_until = 0.0
-        for request in self._requests.values():
-            request.sent = False
-        self._due = sorted(self._requests.values())
+        for pending in self._unanswered.values():
+            pending.sent = False
+        self._due = sorted(self._unanswered.values())
         self._work.set()
 
     def disconnected(self) -> None:
         """What was sent is not awaited on this connection any more."""
-        for request in self._requests.values():
-            request.sent = False
+        for pending in self._unanswered.values():
+            pending.sent = False
 
     def settle(self, ack: Ack, user_id: str) -> Record | None:
         """Give an acknowledgement to whoever awaits it; returns the record that it stands for, if that is known."""
         self._refusals = 0
-        request = self._requests.get(ack.ref)
-        if request is None:
+        pending = self._unanswered.get(ack.ref)
+        if pending is None:
             return None
-        if not request.answer.done():
-            request.answer.set_result(ack)
-        return request.record(ack, user_id)
+        if not pending.answer.done():
+            pending.answer.set_result(ack)
+        return pending.record(ack, user_id)
 
     def refuse(self, frame: ErrorFrame) -> bool:
-        """Give a refusal to whoever is concerned, or try again later; returns whether it was about a request."""
-        request = self._requests.get(frame.ref or "")
-        if request is None:
+        """Give a refusal to whoever is concerned, or try again later; returns whether it was about a pending."""
+        pending = self._unanswered.get(frame.ref or "")
+        if pending is None:
             return False
         refusal = Refused(frame.problem)
-        if refusal.passes and request.retry:
-            request.sent = False
-            heapq.heappush(self._due, request)
+        if refusal.passes and pending.retry:
+            pending.sent = False
+            heapq.heappush(self._due, pending)
             self._rest()
         else:
-            request.fail(refusal)
+            pending.fail(refusal)
         return True
 
     def fail(self, failure: BaseException) -> None:
         """Answer nothing any more."""
         self._failure = failure
-        for request in self._requests.values():
-            request.fail(failure)
+        for pending in self._unanswered.values():
+            pending.fail(failure)
 
     async def next(self) -> bytes:
         """Wait for the next frame that may go out, and return it."""
@@ -176,17 +179,17 @@ class Outbox:
         return None, min(waits, default=None)
 
     def _send_due(self, now: float) -> bytes | None:
-        request = heapq.heappop(self._due)
-        if request.answer.done():
+        pending = heapq.heappop(self._due)
+        if pending.answer.done():
             return None
-        if len(request.frame) > self._frame_bytes:
-            detail = f"{len(request.frame)} bytes; a frame may have {self._frame_bytes}"
-            request.fail(Refused(Problem(type="/problems/too-large", title="Too large", status=413, detail=detail)))
+        if len(pending.frame) > self._frame_bytes:
+            detail = f"{len(pending.frame)} bytes; a frame may have {self._frame_bytes}"
+            pending.fail(Refused(Problem(type="/problems/too-large", title="Too large", status=413, detail=detail)))
             return None
         self._pace.take(now)
-        request.sent = True
+        pending.sent = True
         self._changed()
-        return request.frame
+        return pending.frame
 
     def _rest(self) -> None:
         """The server asks for patience."""
@@ -197,14 +200,14 @@ class Outbox:
         self._work.set()
 
     @contextmanager
-    def _request(self, ask: Ask, *, retry: bool) -> Iterator[Request]:
+    def _pending(self, request: Request, *, retry: bool) -> Iterator[Pending]:
         self._numbers += 1
-        request = Request(self._numbers, ask, retry=retry)
-        self._requests[str(request.number)] = request
-        heapq.heappush(self._due, request)
+        pending = Pending(self._numbers, request, retry=retry)
+        self._unanswered[str(pending.number)] = pending
+        heapq.heappush(self._due, pending)
         self._work.set()
         try:
-            yield request
+            yield pending
         finally:
-            del self._requests[str(request.number)]
+            del self._unanswered[str(pending.number)]
             self._changed()

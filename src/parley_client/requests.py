@@ -19,7 +19,7 @@ Target: TypeAlias = str | tuple[str, str]
 """A channel's id, or the type and the id of a context: its first message makes its channel."""
 
 
-class Ask(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True):
     """A frame but for its `ref`. `record` returns what an acknowledgement to the user of that id stands for."""
 
     kind: str
@@ -36,7 +36,7 @@ def encode(kind: str, **fields: Any) -> bytes:
     return msgspec.json.encode({"type": kind, **fields})
 
 
-def message(to: Target, content: str, client_id: str) -> Ask:
+def message(to: Target, content: str, client_id: str) -> Request:
     """Write."""
     where = {"channel_id": to} if isinstance(to, str) else {"context": {"type": to[0], "id": to[1]}}
 
@@ -45,10 +45,10 @@ def message(to: Target, content: str, client_id: str) -> Ask:
             return None
         return MessageCreated(channel_id=ack.channel_id, seq=ack.seq, message=ack.message)
 
-    return Ask("message.send", {**where, "client_id": client_id, "content": content}, record)
+    return Request("message.send", {**where, "client_id": client_id, "content": content}, record)
 
 
-def revision(message_id: str, content: str, client_id: str) -> Ask:
+def revision(message_id: str, content: str, client_id: str) -> Request:
     """Change what was written."""
 
     def record(ack: Ack, _: str) -> Record | None:
@@ -56,10 +56,10 @@ def revision(message_id: str, content: str, client_id: str) -> Ask:
             return None
         return MessageRevised(channel_id=ack.channel_id, seq=ack.seq, message=ack.message)
 
-    return Ask("message.revise", {"message_id": message_id, "client_id": client_id, "content": content}, record)
+    return Request("message.revise", {"message_id": message_id, "client_id": client_id, "content": content}, record)
 
 
-def deletion(message_id: str) -> Ask:
+def deletion(message_id: str) -> Request:
     """Hide a message."""
 
     def record(ack: Ack, user_id: str) -> Record:
@@ -68,21 +68,23 @@ def deletion(message_id: str) -> Ask:
             channel_id=ack.channel_id, seq=ack.seq, message_id=message_id, deleted_by=user_id, deleted_at=at
         )
 
-    return Ask("message.delete", {"message_id": message_id}, record)
+    return Request("message.delete", {"message_id": message_id}, record)
 
 
-def reaction(message_id: str, emoji: str) -> Ask:
+def reaction(message_id: str, emoji: str) -> Request:
     """React."""
     return _about_reaction("reaction.add", ReactionAdded, message_id, emoji)
 
 
-def reaction_taken_back(message_id: str, emoji: str) -> Ask:
+def reaction_taken_back(message_id: str, emoji: str) -> Request:
     """Take a reaction back."""
     return _about_reaction("reaction.remove", ReactionRemoved, message_id, emoji)
 
 
-def _about_reaction(frame: str, kind: type[ReactionAdded] | type[ReactionRemoved], message_id: str, emoji: str) -> Ask:
+def _about_reaction(
+    frame: str, kind: type[ReactionAdded] | type[ReactionRemoved], message_id: str, emoji: str
+) -> Request:
     def record(ack: Ack, user_id: str) -> Record:
         return kind(channel_id=ack.channel_id, seq=ack.seq, message_id=message_id, user_id=user_id, emoji=emoji)
 
-    return Ask(frame, {"message_id": message_id, "emoji": emoji}, record)
+    return Request(frame, {"message_id": message_id, "emoji": emoji}, record)

@@ -12,7 +12,7 @@ MAX_EARLY = 1_000
 """Own records of a channel that may wait for those before them."""
 
 
-class Order:
+class Sequencer:
     """The places of all channels.
 
     `yielded` is how far the application is; records that it has yet to ask for are taken, and not yielded yet.

@@ -5,6 +5,7 @@ is busy sending doesn't read.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import timedelta
@@ -14,13 +15,15 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from parley_client import frames
-from parley_client.asking import encode
 from parley_client.backoff import Backoff
 from parley_client.frames import Ack, Ready, Record, Resumed, UnknownRecord
-from parley_client.order import Order
 from parley_client.outbox import Outbox
-from parley_client.stream import Passing, Stream
+from parley_client.requests import encode
+from parley_client.sequencer import Sequencer
+from parley_client.stream import EphemeralStream, RecordStream
 from parley_client.tokens import PASSING_FAILURES, Token
+
+log = logging.getLogger("parley_client")
 
 ANSWER_WITHIN_S = 15
 RESUMED_AT_ONCE = 100
@@ -36,10 +39,10 @@ class Shared(msgspec.Struct, frozen=True):
     """What outlives a connection."""
 
     token: Token
-    order: Order
+    sequencer: Sequencer
     outbox: Outbox
-    stream: Stream
-    passing: Passing
+    stream: RecordStream
+    ephemeral: EphemeralStream
     backoff: Backoff
     tap: Tap | None
 
@@ -53,6 +56,7 @@ class Session:
         self._may_read = may_read
         self._asked: dict[str, int] | None = None
         self._resumes = 0
+        self._resume_ref = ""
         self._in_vain = 0
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
 
@@ -89,14 +93,14 @@ class Session:
 
     def catch_up(self) -> None:
         """Ask for what is missing, if anything is and there is room for it; one question at a time."""
-        order = self._shared.order
-        if self._asked is not None or not order.behind or not self._shared.stream.drained:
+        sequencer = self._shared.sequencer
+        if self._asked is not None or not sequencer.behind or not self._shared.stream.drained:
             return
         self._resumes += 1
-        self._asked = order.asking(RESUMED_AT_ONCE)
+        self._asked = sequencer.asking(RESUMED_AT_ONCE)
         channels = [{"channel_id": channel_id, "after_seq": seq} for channel_id, seq in self._asked.items()]
-        ref = f"resume-{self._resumes}"
-        self._shared.outbox.urge(encode("resume", ref=ref, epoch=order.epoch, channels=channels))
+        self._resume_ref = f"resume-{self._resumes}"
+        self._shared.outbox.urge(encode("resume", ref=self._resume_ref, epoch=sequencer.epoch, channels=channels))
 
     async def _receive(self) -> frames.Incoming | UnknownRecord | None:
         text = await self._socket.recv(decode=False)
@@ -111,22 +115,21 @@ class Session:
             case Ack():
                 self._ack(frame)
             case frames.ErrorFrame():
-                if not self._shared.outbox.refuse(frame) and (frame.ref or "").startswith("resume-"):
-                    self._ask_later()
+                self._refused(frame)
             case Resumed():
                 self._resumed(frame)
             case frames.Receipt() | frames.Typing() | frames.Presence():
-                self._shared.passing.put(frame)
+                self._shared.ephemeral.put(frame)
 
     def _record(self, record: Record, *, own: bool = False) -> None:
-        order, stream = self._shared.order, self._shared.stream
+        sequencer, stream = self._shared.sequencer, self._shared.stream
         if stream.has_room:
-            stream.put(order.take(record, own=own))
+            stream.put(sequencer.take(record, own=own))
         else:
-            order.note(record)
+            sequencer.note(record)
         if not own:
             self.catch_up()
-        elif order.is_waiting:
+        elif sequencer.is_waiting:
             self._after(OWN_MAY_WAIT_S, self._stop_waiting)
 
     def _ack(self, ack: Ack) -> None:
@@ -135,16 +138,24 @@ class Session:
         if record is not None:
             self._record(record, own=True)
         elif ack.seq:
-            self._shared.order.note(UnknownRecord(channel_id=ack.channel_id, seq=ack.seq, kind="ack"))
+            self._shared.sequencer.note(UnknownRecord(channel_id=ack.channel_id, seq=ack.seq, kind="ack"))
             self.catch_up()
+
+    def _refused(self, frame: frames.ErrorFrame) -> None:
+        if self._shared.outbox.refuse(frame):
+            return
+        if self._asked is not None and frame.ref == self._resume_ref:
+            self._ask_later()
+        else:
+            log.warning("the server refused a frame that it doesn't answer otherwise: %s", frame.problem.type)
 
     def _resumed(self, frame: Resumed) -> None:
         asked, self._asked = self._asked or {}, None
-        reset = self._shared.order.resumed(asked, frame)
+        reset = self._shared.sequencer.resumed(asked, frame)
         if reset is not None:
             self._shared.stream.reset(reset)
-        order = self._shared.order
-        if order.progressed(asked) or not asked.keys() & order.behind or not self._shared.stream.has_room:
+        sequencer = self._shared.sequencer
+        if sequencer.progressed(asked) or not asked.keys() & sequencer.behind or not self._shared.stream.has_room:
             self._in_vain = 0
             self.catch_up()
         else:
@@ -161,7 +172,7 @@ class Session:
         self.catch_up()
 
     def _stop_waiting(self) -> None:
-        self._shared.order.stop_waiting()
+        self._shared.sequencer.stop_waiting()
         self.catch_up()
 
     def _after(self, delay_s: float, call: Callable[[], None]) -> None:

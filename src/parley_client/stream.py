@@ -10,16 +10,16 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import TypeAlias
 
 from parley_client.frames import Ephemeral, Record, Reset
-from parley_client.order import Order
+from parley_client.sequencer import Sequencer
 
 Event: TypeAlias = Record | Reset
 
 
-class Stream:
+class RecordStream:
     """Records on their way to whoever iterates. Without anybody, none is taken: they are asked for later."""
 
-    def __init__(self, order: Order, limit: int, changed: Callable[[], None]) -> None:
-        self._order = order
+    def __init__(self, sequencer: Sequencer, limit: int, changed: Callable[[], None]) -> None:
+        self._sequencer = sequencer
         self._limit = limit
         self._changed = changed
         self._waiting: deque[Event] = deque()
@@ -73,11 +73,11 @@ class Stream:
             if self._reader is None or self._reader() is not reader:
                 raise RuntimeError("another iterator took over: records are for one reader")
             if self._ended:
-                raise self._failure or StopAsyncIteration
+                raise StopAsyncIteration if self._failure is None else self._failure.with_traceback(None)
             self._news.clear()
             await self._news.wait()
         event = self._waiting.popleft()
-        self._order.hand_over(event)
+        self._sequencer.hand_over(event)
         self._changed()
         return event
 
@@ -86,7 +86,7 @@ class Stream:
         if reader is not self._reader:
             return
         self._reader = None
-        self._order.rewind(self._waiting)
+        self._sequencer.rewind(self._waiting)
         self._waiting = deque(event for event in self._waiting if isinstance(event, Reset))
         self._changed()
 
@@ -94,7 +94,7 @@ class Stream:
 class Records(AsyncIterator[Event]):
     """Iterates over all records. An `await` of it that is cancelled loses none."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: RecordStream) -> None:
         self._stream = stream
 
     def __aiter__(self) -> "Records":
@@ -104,7 +104,7 @@ class Records(AsyncIterator[Event]):
         return await self._stream.next(self)
 
 
-class Passing:
+class EphemeralStream:
     """The newest events that nobody has asked for yet; the oldest make room."""
 
     def __init__(self, limit: int) -> None:
@@ -122,7 +122,7 @@ class Passing:
         self._ended = True
         self._news.set()
 
-    def __aiter__(self) -> "Passing":
+    def __aiter__(self) -> "EphemeralStream":
         return self
 
     async def __anext__(self) -> Ephemeral:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from parley_client import Backoff, Client, Options, Receipt, Stopped
+from parley_client import Backoff, Client, ClientError, Options, Receipt, Stopped
 from tests.client.people import SOON, booking, booking_on, send_all, take, texts
 from tests.client.proxy import proxy
 from tests.support.servers import Host, running_server
@@ -120,6 +120,27 @@ async def test_a_busy_server_is_left_alone_as_long_as_it_asks(host: Host) -> Non
     assert line.answered_busy[1] - line.answered_busy[0] >= 1
 
 
+async def test_a_full_server_is_asked_again(dsn: str, tmp_path: Path) -> None:
+    with running_server(dsn, tmp_path, PARLEY_MAX_SOCKETS="1") as server:
+        at = booking_on(server)
+        async with Client(server.url, token=at.ana, options=SOON):
+            entering = asyncio.create_task(Client(server.url, token=at.ben, options=SOON).__aenter__())
+            await asyncio.sleep(0.5)
+            assert not entering.done()
+        await (await entering).close()
+
+
+async def test_a_client_is_entered_once(host: Host) -> None:
+    at = booking(host)
+    client = Client(host.server.url, token=at.ana)
+    with pytest.raises(ClientError, match="not connected yet"):
+        _ = client.ready
+    async with client:
+        assert client.ready.user_id == f"ana-{at.id}"
+    with pytest.raises(ClientError, match="entered once"):
+        await client.__aenter__()
+
+
 async def test_a_server_that_starts_later_is_waited_for(dsn: str, tmp_path: Path) -> None:
     with running_server(dsn, tmp_path) as server:
         at = booking_on(server)
@@ -137,7 +158,7 @@ async def test_a_silent_line_is_noticed(host: Host) -> None:
     async with proxy(host.server.port) as line, Client(line.url, token=at.ana, options=FREQUENT) as ana:
         line.hold()
         sending = asyncio.create_task(ana.send(at.target, "one"))
-        while ana._keeper.is_connected:
+        while ana._connector.is_connected:
             await asyncio.sleep(0.05)
         line.release()
         await sending

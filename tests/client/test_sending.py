@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from parley_client import Backoff, Client, Options, Refused, Stopped
+from parley_client.backoff import Pace
 from parley_client.outbox import Outbox
 from tests.client.people import SOON, Booking, booking, booking_on, send_all, take, texts
 from tests.client.proxy import proxy
@@ -37,7 +38,7 @@ async def test_an_unknown_outcome_becomes_one_row(dsn: str, tmp_path: Path, faul
         at = booking_on(server)
         async with Client(server.url, token=at.ana, options=SOON) as ana:
             sending = asyncio.create_task(ana.send(at.target, "one"))
-            while ana._keeper.is_connected:
+            while ana._connector.is_connected:
                 await asyncio.sleep(0.01)
             server.program = SERVE
             await asyncio.to_thread(server.kill)
@@ -72,12 +73,25 @@ async def test_what_no_frame_holds_is_refused_before_it_ends_the_connection(host
 
 
 async def test_it_keeps_to_the_servers_pace(dsn: str, tmp_path: Path) -> None:
-    with running_server(dsn, tmp_path, PARLEY_MESSAGES_PER_S="40", PARLEY_MESSAGE_BURST="10") as server:
+    assert await refused_at_a_slow_server(dsn, tmp_path) < 5
+
+
+async def test_the_same_check_finds_a_client_in_a_hurry(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broken variant: whatever is to be sent is sent at once."""
+    monkeypatch.setattr(Pace, "wait_s", lambda *_: 0)
+    assert await refused_at_a_slow_server(dsn, tmp_path) > 20
+
+
+async def refused_at_a_slow_server(dsn: str, data_dir: Path) -> int:
+    """Return how many refusals it took until all that was sent at once was there."""
+    heard: list[str] = []
+    with running_server(dsn, data_dir, PARLEY_MESSAGES_PER_S="40", PARLEY_MESSAGE_BURST="10") as server:
         at = booking_on(server)
-        refused: list[str] = []
-        async with Client(server.url, token=at.ana, options=SOON, tap=refused.append) as ana:
+        async with Client(server.url, token=at.ana, options=SOON, tap=heard.append) as ana:
             await send_all(ana, at, 40)
-        assert [text for text in refused if '"error"' in text] == []
+    return sum('"error"' in text for text in heard)
 
 
 async def test_what_is_too_much_for_now_is_sent_again_or_not_as_wanted(dsn: str, tmp_path: Path) -> None:
@@ -173,8 +187,8 @@ def names_it_anew(patch: Patch) -> None:
 
     def again(self: Outbox, limits: Any) -> None:
         connected(self, limits)
-        for request in self._requests.values():
-            request.frame = request.frame.replace(b'"client_id":"', b'"client_id":"again-')
+        for pending in self._unanswered.values():
+            pending.frame = pending.frame.replace(b'"client_id":"', b'"client_id":"again-')
 
     patch(Outbox, "connected", again)
 
