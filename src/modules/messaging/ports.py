@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
-from realtime.attention import Attention
+from realtime.presence.port import Status
 
 
 class Person(Protocol):
@@ -49,6 +49,6 @@ class Contacts(Protocol):
 class Presence(Protocol):
     """Who is there."""
 
-    async def attention(self, user_ids: Collection[str]) -> Mapping[str, Attention]:
-        """Return the attention of each person."""
+    async def statuses(self, user_ids: Collection[str]) -> Mapping[str, Status]:
+        """Return whether each person is there."""
         ...

@@ -11,6 +11,7 @@ from kernel.clock import Timestamp
 from kernel.text import HostId, Title
 from modules.messaging.schemas.base import Incoming
 from modules.messaging.schemas.messages import Sender
+from realtime.presence.port import StatusName
 
 GroupRole = Literal["admin", "moderator", "member"]
 Status = Literal["active", "archived"]
@@ -73,7 +74,7 @@ class ParticipantView(msgspec.Struct, frozen=True, kw_only=True):
     joined_at: Timestamp
     last_read_seq: int
     last_delivered_seq: int
-    presence: Literal["online", "away", "offline"]
+    presence: StatusName
 
 
 class ChannelDetail(OwnChannel, frozen=True, kw_only=True):

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Literal
 from uuid import UUID
 
 from msgspec.structs import asdict
@@ -16,7 +15,6 @@ from modules.messaging.schemas.channels import ChannelDetail, ChannelSettings, P
 from modules.messaging.service.inbox import Inbox
 from modules.messaging.store import channels, members
 from modules.messaging.store.channels import Place
-from realtime.attention import Attention
 
 
 class Channels:
@@ -65,7 +63,7 @@ class Channels:
     async def _shown(self, places: Sequence[Place]) -> list[ParticipantView]:
         ids = [place.user_id for place in places]
         people = await self._people.find(ids)
-        attention = await self._presence.attention(ids)
+        statuses = await self._presence.statuses(ids)
         return [
             ParticipantView(
                 user_id=place.user_id,
@@ -75,16 +73,10 @@ class Channels:
                 joined_at=rfc3339(place.joined_at),
                 last_read_seq=place.last_read_seq,
                 last_delivered_seq=place.last_delivered_seq,
-                presence=_status(attention[place.user_id]),
+                presence=statuses[place.user_id].status,
             )
             for place in places
         ]
-
-
-def _status(attention: Attention) -> Literal["online", "away", "offline"]:
-    if not attention.online:
-        return "offline"
-    return "online" if attention.active else "away"
 
 
 def _utc(moment: datetime) -> datetime:
