@@ -29,8 +29,10 @@ from modules.messaging.gateway.receipts import Receipts
 from modules.messaging.gateway.reconciler import Reconciler
 from modules.messaging.gateway.resumption import Resumption
 from modules.messaging.gateway.session import Services
+from modules.messaging.gateway.typing import Typing
+from modules.messaging.gateway.watching import Watching
 from modules.messaging.membership import Membership
-from modules.messaging.ports import Contacts, People, Presence
+from modules.messaging.ports import Contacts, People
 from modules.messaging.routes import router
 from modules.messaging.service.channels import Channels
 from modules.messaging.service.groups import Groups
@@ -43,6 +45,7 @@ from modules.messaging.service.writing import Writing
 from modules.messaging.tickets import Tickets
 from modules.messaging.writer import Writer
 from realtime.hub import Hub
+from realtime.presence.port import Presence
 
 __all__ = ["MessagingModule", "rebuild_state"]
 
@@ -81,6 +84,9 @@ class MessagingModule:
         self.conversations = Conversations(database)
         self.writer = writer
         resumption = Resumption(database, reading, broadcast.feeds)
+        self.typing = Typing(hub, database)
+        broadcast.on_record(self.typing.sent)
+        self.watching = Watching(hub=hub, presence=presence, database=database, contacts=contacts)
         self.gateway = Gateway(
             database=database,
             hub=hub,
@@ -92,6 +98,8 @@ class MessagingModule:
                 feeds=broadcast.feeds,
                 authenticator=authenticator,
                 resumption=resumption,
+                typing=self.typing,
+                watching=self.watching,
                 frames_per_s=settings.max_frames_per_s,
             ),
             admission=Admission(authenticator=authenticator, tickets=tickets, people=people, settings=settings),
@@ -125,19 +133,23 @@ class MessagingModule:
 
     def listen(self, signals: Signals) -> None:
         """Hear what other instances change."""
-        signals.on("parley_membership", self.reconciler.membership_changed)
+        for part in (self.reconciler, self.watching, self.typing):
+            signals.on("parley_membership", part.membership_changed)
         signals.on(USER_SIGNAL, self.expulsion.user_changed)
         signals.on_doubt(self.expulsion.anyone_changed)
         signals.on_doubt(self.reconciler.anything_changed)
+        signals.on_doubt(self.watching.anything_changed)
 
     async def start(self) -> None:
         """Begin to write."""
         self.writer.start()
         self.reconciler.start()
         self.expulsion.start()
+        self.watching.start()
 
     async def stop(self) -> None:
         """Finish what is queued."""
+        await self.watching.stop()
         await self.expulsion.stop()
         await self.reconciler.stop()
         await self.marking.stop()

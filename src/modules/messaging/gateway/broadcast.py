@@ -1,7 +1,7 @@
 """From the log to the sockets: every record to every participant, in the order of the log, on every instance."""
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from uuid import UUID
 
@@ -41,9 +41,14 @@ class Broadcast:
         self._hub = hub
         self._reading = reading
         self.feeds = Feeds(self._read)
+        self._heard: list[Callable[[Record], None]] = []
         hub.on(RECORD, self._relayed)
         hub.on(HEAD, self._hinted)
         hub.on_idle(self._idle)
+
+    def on_record(self, handler: Callable[[Record], None]) -> None:
+        """Call `handler` with each record that is announced here."""
+        self._heard.append(handler)
 
     def opened(self, channel_id: UUID, user_ids: Iterable[str]) -> None:
         """Let the participants of a new channel hear it."""
@@ -61,6 +66,8 @@ class Broadcast:
         else:
             self._hub.relay(topic, RECORD, seq + frame.payload)
         self.feeds.offer(record.channel_id, record.seq, partial(self._deliver, topic, record, frame, origin))
+        for handler in self._heard:
+            handler(record)
 
     def join(self, connection: Connection, channel_id: UUID, position: int) -> bool:
         """Let a connection hear a channel whose log it knows up to `position`; as `Feeds.start`."""

@@ -23,6 +23,8 @@ from modules.messaging.gateway.broadcast import channel_topic
 from modules.messaging.gateway.closing import DEACTIVATED, EXPIRED, INTERNAL, NOT_UNDERSTOOD, TOO_MANY
 from modules.messaging.gateway.feeds import Feeds
 from modules.messaging.gateway.resumption import Resumption
+from modules.messaging.gateway.typing import Typing
+from modules.messaging.gateway.watching import Watching
 from modules.messaging.schemas.messages import PostMessage
 from modules.messaging.service.marking import Marking
 from modules.messaging.service.writing import Writing
@@ -47,6 +49,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     feeds: Feeds
     authenticator: Authenticator
     resumption: Resumption
+    typing: Typing
+    watching: Watching
     frames_per_s: float
 
 
@@ -83,6 +87,7 @@ class Session:
     def end(self) -> None:
         """Let go of what still runs."""
         self._forget_expiry()
+        self._services.typing.gone(self._connection)
         for task in self._resumes:
             task.cancel()
 
@@ -96,11 +101,10 @@ class Session:
                 await self._mark(frame)
             case client.Resume():
                 self._resume(frame)
-            case client.View():
-                self._connection.touch()
-                self._connection.on_screen = frame.channel_id
-            case client.Active():
-                self._connection.touch()
+            case client.View() | client.Active() | client.Typing():
+                await self._live(frame)
+            case client.WatchPresence():
+                await self._services.watching.watch(self._connection, frame.user_ids)
             case client.Ping():
                 self._reply(server.Pong(ref=msgspec.UNSET if frame.ref is None else frame.ref))
             case client.Auth():
@@ -154,6 +158,19 @@ class Session:
         if read:
             self._connection.touch()
         await self._services.marking.mark(self._connection.user_id, frame.channel_id, frame.seq, read=read)
+
+    async def _live(self, frame: client.View | client.Active | client.Typing) -> None:
+        self._connection.touch()
+        match frame:
+            case client.View():
+                self._view(frame)
+            case client.Typing():
+                await self._services.typing.heard(self._connection, frame.channel_id, is_typing=frame.is_typing)
+
+    def _view(self, frame: client.View) -> None:
+        """Only what the person hears can be on the screen."""
+        heard = frame.channel_id is not None and channel_topic(frame.channel_id) in self._connection.topics
+        self._connection.show(frame.channel_id if heard else None)
 
     async def _refresh(self, frame: client.Auth) -> None:
         try:

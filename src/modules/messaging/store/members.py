@@ -38,6 +38,18 @@ WHERE p.user_id = $1 AND p.left_seq IS NULL AND c.id = ANY($2::uuid[])
 """
 
 
+STANDING = """
+SELECT c.context_type, c.status, p.role FROM chat_channels c JOIN chat_participants p ON p.channel_id = c.id
+WHERE c.id = $1 AND p.user_id = $2 AND p.left_seq IS NULL
+"""
+
+
+async def standing(connection: Connection, channel_id: UUID, user_id: str) -> tuple[str | None, str, str] | None:
+    """Return the type of a channel's context, the channel's status and somebody's role; None to who isn't in it."""
+    row = await connection.fetchrow(STANDING, channel_id, user_id)
+    return None if row is None else (row[0], row[1], row[2])
+
+
 async def last_seq_for(connection: Connection, channel_id: UUID, user_id: str) -> int | None:
     """Return where a channel's log ends, to a participant; None to everybody else."""
     seq: int | None = await connection.fetchval(MEMBERSHIP, channel_id, user_id)
@@ -141,3 +153,24 @@ async def place(connection: Connection, changes: Sequence[MembershipChange], rec
             [record.seq for record in records],
             [record.created_at for record in records],
         )
+
+
+ACQUAINTANCES = """
+SELECT DISTINCT other.user_id FROM chat_participants other
+JOIN chat_participants own ON own.channel_id = other.channel_id AND own.user_id = $1 AND own.left_seq IS NULL
+WHERE other.user_id = ANY($2::text[]) AND other.left_seq IS NULL
+"""
+
+LEAVERS = """
+SELECT DISTINCT user_id FROM chat_participants WHERE channel_id = ANY($1::uuid[]) AND left_seq IS NOT NULL
+"""
+
+
+async def acquaintances(connection: Connection, user_id: str, others: Collection[str]) -> set[str]:
+    """Return those of `others` who take part in something that this person takes part in."""
+    return {row[0] for row in await connection.fetch(ACQUAINTANCES, user_id, list(others))}
+
+
+async def leavers(connection: Connection, channels: Collection[UUID]) -> set[str]:
+    """Return who has left one of these channels, and isn't back."""
+    return {row[0] for row in await connection.fetch(LEAVERS, list(channels))}
