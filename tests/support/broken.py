@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 import cli
 from kernel.errors import ForbiddenError
+from modules.messaging import domain
 from modules.messaging.gateway import broadcast, resumption, server_frames
 from modules.messaging.gateway.admission import Admission
 from modules.messaging.gateway.draining import Draining
@@ -25,7 +26,7 @@ from modules.messaging.gateway.gateway import CHANNELS_IN_READY, Gateway
 from modules.messaging.gateway.resumption import Resumption
 from modules.messaging.gateway.session import Session
 from modules.messaging.log import append, founding
-from modules.messaging.service import opening
+from modules.messaging.service import groups, opening
 from modules.messaging.store import channels, inbox, members, unread
 from modules.messaging.writer import queries
 from realtime.connection import Connection
@@ -243,6 +244,11 @@ def looks_before_it_founds(patch: Patch) -> None:
     assert conflict in founding.FOUND
     patch(founding, "FOUND", founding.FOUND.replace(conflict, ""))
     patch(opening, "found", look)
+
+
+def no_heir(patch: Patch) -> None:
+    """Whoever leaves a group just leaves."""
+    patch(groups, "departure", lambda *who: domain.departure(*who)[:1])
 
 
 def dies_before_commit(patch: Patch) -> None:
