@@ -32,8 +32,10 @@ _DELETED = """(
 )"""
 
 UNREAD = f"""(
-    CASE WHEN h.last_seq <= h.since THEN 0
-         WHEN (h.last_seq - h.since) * {SMALL_PART} < h.last_seq THEN {_NEWEST} - {_DELETED}
-         ELSE h.last_seq - h.since - {_NOT_TEXTS} - {_OWN} - {_DELETED} END
+    CASE WHEN h.last_seq <= h.since THEN 0 ELSE
+        CASE WHEN (h.last_seq - h.since) * {SMALL_PART} < h.last_seq THEN {_NEWEST}
+             ELSE h.last_seq - h.since - {_NOT_TEXTS} - {_OWN} END
+        - {_DELETED}
+    END
 )"""
 """How many texts are unread."""
