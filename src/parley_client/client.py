@@ -16,6 +16,7 @@ Guarantees:
 """
 
 import asyncio
+import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
@@ -34,7 +35,9 @@ from parley_client.requests import Target, encode
 from parley_client.sequencer import Sequencer
 from parley_client.session import Shared, Tap
 from parley_client.stream import EphemeralStream, Records, RecordStream
-from parley_client.tokens import Token, TokenSource
+from parley_client.tokens import PASSING_FAILURES, Token, TokenSource
+
+log = logging.getLogger("parley_client")
 
 SIGNALLED_WITHIN_S = 1
 
@@ -79,8 +82,10 @@ class Client:
         self._connector = Connector(url, shared, heartbeat_s=options.heartbeat_s, joined=self._joined)
         self._first_ready: asyncio.Event = asyncio.Event()
         self._ready: Ready | None = None
+        self._continues = positions is not None
         self._read: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
+        self._naming: asyncio.Task[None] | None = None
         self._told_anew: dict[str, bytes] = {}
         self.connections = 0
         self.http = Http(url, self._token, options.backoff)
@@ -112,10 +117,11 @@ class Client:
 
     async def close(self) -> None:
         """End the client: whatever waits for it is told so. What was sent and not acknowledged may have arrived."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await self._task
+        for task in (self._task, self._naming):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError, Exception):
+                    await task
         await self.http.close()
 
     @property
@@ -233,7 +239,23 @@ class Client:
         for head in ready.channels:
             if self._read.get(head.channel_id, 0) > head.last_read_seq:
                 self.mark_read(head.channel_id, self._read[head.channel_id])
+        if ready.more and self._naming is None:
+            self._naming = asyncio.create_task(self._name_channels())
         self._first_ready.set()
+
+    async def _name_channels(self) -> None:
+        """Learn where those channels end that `ready` had no room for.
+
+        One of them that speaks up again while the client is away would be taken for a new one.
+        """
+        if self._continues:
+            return
+        try:
+            for archived in ("false", "true"):
+                async for channel in self.http.channels(archived=archived):
+                    self._sequencer.start(channel.id, channel.last_seq)
+        except (ClientError, *PASSING_FAILURES) as error:
+            log.warning("the inbox couldn't be read (%s): quiet channels may start at their beginning", error)
 
     def _signal(self, kind: str, about: str | None, **fields: Any) -> None:
         self._outbox.signal((kind, about), encode(kind, **fields))

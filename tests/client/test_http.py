@@ -1,14 +1,16 @@
 """What only HTTP does, through the client."""
 
+from pathlib import Path
+
 import aiohttp
 import pytest
 
 from parley_client import Backoff, Client, Refused
 from parley_client.http import Http
 from parley_client.tokens import Token
-from tests.client.people import SOON, booking, send_all
+from tests.client.people import SOON, booking, booking_on, send_all
 from tests.client.proxy import proxy
-from tests.support.servers import Host
+from tests.support.servers import Host, running_server
 
 AT_ONCE = Backoff(base_s=0.01, cap_s=0.01)
 
@@ -29,6 +31,21 @@ async def test_pages_of_history(host: Host) -> None:
         with pytest.raises(Refused) as refused:
             await ana.http.messages("../contexts/booking")
         assert refused.value.status == 404
+
+
+async def test_the_inbox_and_new_channels(dsn: str, tmp_path: Path) -> None:
+    with running_server(dsn, tmp_path, PARLEY_REQUIRE_CONTACT="false") as server:
+        at = booking_on(server)
+        people = [f"{name}-{at.id}" for name in ("ana", "ben")]
+        async with Client(server.url, token=at.ana, options=SOON) as ana:
+            direct, again = await ana.http.direct(people[1]), await ana.http.direct(people[1])
+            group = await ana.http.group("Night shift", people[1:])
+            await ana.send(direct.id, "hello")
+            found = [channel async for channel in ana.http.channels()]
+            groups = [channel.title async for channel in ana.http.channels(kind="group")]
+    assert direct.id == again.id
+    assert [channel.id for channel in found] == [direct.id, group.id]
+    assert (found[0].last_seq, groups) == (1, ["Night shift"])
 
 
 async def test_a_refused_token_is_replaced_once(host: Host) -> None:

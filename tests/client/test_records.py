@@ -16,6 +16,7 @@ from tests.support.servers import Host, running_server
 
 SENT = 200
 CUTS = 5
+NAMED_IN_READY = 200
 FLOOD = 4_000
 """Of 5,000 characters each, more than the system's own buffers take."""
 
@@ -234,6 +235,18 @@ async def test_membership_and_new_channels(host: Host) -> None:
                 await asyncio.wait_for(anext(records), 0.3)
 
 
+async def test_a_quiet_channel_among_very_many_is_not_taken_for_a_new_one(host: Host) -> None:
+    assert await heard_of_a_quiet_channel(host) == ["again"]
+
+
+async def test_the_same_check_finds_a_client_that_knows_no_quiet_channels(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broken variant: what `ready` has no room for isn't looked up."""
+    monkeypatch.setattr(Client, "_name_channels", lambda _: asyncio.sleep(0))
+    assert await heard_of_a_quiet_channel(host) == ["long ago"]
+
+
 @asynccontextmanager
 async def clients(at: Booking, options: Options = SOON) -> AsyncIterator[tuple[Client, Client]]:
     """Connect both."""
@@ -279,3 +292,22 @@ async def until_last(records: Records) -> list[str]:
     except TimeoutError:
         pass
     return heard
+
+
+async def heard_of_a_quiet_channel(host: Host) -> list[str]:
+    """Return what is heard first of the quietest of many channels in which somebody wrote while the line was cut."""
+    at = booking(host)
+    async with proxy(host.server.port) as line, Client(host.server.url, token=at.ana) as ana:
+        await ana.send(at.target, "long ago")
+        for n in range(NAMED_IN_READY):
+            host.context(f"{at.id}-{n}", {f"ana-{at.id}": "worker", f"ben-{at.id}": "worker"})
+            await ana.send(("booking", f"{at.id}-{n}"), "hello")
+        async with Client(line.url, token=at.ben, options=SOON) as ben:
+            assert ben.ready.more
+            assert ben._naming is not None
+            await asyncio.wait_for(ben._naming, PATIENCE_S)
+            line.hold()
+            line.cut()
+            await ana.send(at.target, "again")
+            line.release()
+            return texts(await take(ben.records(), 1))
