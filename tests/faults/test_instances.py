@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import msgspec
 import pytest
 
 from tests.support.chat import Chat, chat
 from tests.support.databases import Databases
+from tests.support.instances import until
 from tests.support.log import damage
 from tests.support.partition import Partition, partition
 from tests.support.promises import broken_promises
@@ -228,3 +230,17 @@ async def test_the_check_finds_an_instance_that_looks_for_nothing(dsn: str, tmp_
             with pytest.raises(TimeoutError):
                 await heard(sockets["ben"], channel, "message.created")
             pair.redis.start()
+
+
+async def test_an_instance_without_redis_says_so_and_stays_ready(pair: Pair) -> None:
+    def ready() -> tuple[int, str]:
+        answer = httpx.get(f"{pair.one.url}/health/ready", trust_env=False)
+        return answer.status_code, answer.json()["checks"]["redis"]
+
+    pair.redis.kill()
+    try:
+        await until(lambda: ready()[1].startswith("away"))
+        assert ready()[0] == 200
+    finally:
+        pair.redis.start()
+    await until(lambda: ready() == (200, "ok"))
