@@ -33,6 +33,7 @@ def upgrade() -> None:
         )
     """)
     op.execute("CREATE INDEX ix_chat_messages_target_id ON chat_messages (target_id) WHERE target_id IS NOT NULL")
+    op.execute("CREATE INDEX ix_chat_messages_channel_id_seq ON chat_messages (channel_id, seq) WHERE kind <> 'text'")
     op.execute("""
         CREATE FUNCTION chat_tell_membership() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
@@ -49,6 +50,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("DROP TRIGGER tell_membership ON chat_participants")
     op.execute("DROP FUNCTION chat_tell_membership()")
+    op.execute("DROP INDEX ix_chat_messages_channel_id_seq")
     op.execute("DROP INDEX ix_chat_messages_target_id")
     op.execute("DROP TABLE chat_message_state")
     op.execute("""

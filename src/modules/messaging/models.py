@@ -101,6 +101,7 @@ class Message(Base):
     hash: Mapped[bytes] = mapped_column(LargeBinary)
     __table_args__ = (
         UniqueConstraint("channel_id", "sender_id", "client_id"),
+        Index("ix_chat_messages_channel_id_seq", "channel_id", "seq", postgresql_where=text("kind <> 'text'")),
         Index("ix_chat_messages_target_id", "target_id", postgresql_where=text("target_id IS NOT NULL")),
     )
 

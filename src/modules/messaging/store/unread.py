@@ -3,7 +3,8 @@
 Statements that count it have a row `h` with channel_id, user_id, last_seq and `since` (see `SINCE`), all of one
 snapshot. Places in a log are without gaps, so what a person who is far behind has not read is counted by what it is
 not: their unread less the records that aren't texts and less their own texts. That costs what they wrote, not what was
-written to them; `SMALL_PART` keeps it from ever costing more than a few times as much.
+written to them; `SMALL_PART` keeps it from ever costing more than a few times as much. What isn't a text is found by
+an index of its own, which costs the writing of texts nothing.
 """
 
 SINCE = "greatest(p.last_read_seq, p.joined_seq)"
