@@ -4,6 +4,7 @@ Why: measured on two cores, a fan-out that awaits an ASGI send for each socket c
 task for each socket more again (docs/adr/0005-uvicorn-protocol.md). Reading stays uvicorn's.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -94,10 +95,10 @@ class ParleyWebSocketProtocol(WebSocketsSansIOProtocol):
         """What the peer has yet to take."""
         return int(self.transport.get_write_buffer_size())
 
-    def write_frames(self, wire: bytes) -> None:
+    def write_frames(self, wires: Sequence[bytes]) -> None:
         """Send complete frames; nothing happens once the socket is closing."""
         if not self.close_sent and not self.disconnected:
-            self.transport.write(wire)
+            self.transport.writelines(wires)
 
     def close_soon(self, code: int, reason: str) -> None:
         """Send a close frame and let the application's receive return; never waits for a slow peer."""

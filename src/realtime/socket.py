@@ -9,6 +9,9 @@ from typing import Any, Protocol
 from realtime.frame import Frame
 from realtime.protocol import EXTENSION, ParleyWebSocketProtocol
 
+COPIED_BYTES = 32 * 1024
+"""Up to here one buffer is cheaper than several."""
+
 MAX_REASON_BYTES = 123
 """What a close frame can carry (RFC 6455, 5.5)."""
 
@@ -63,8 +66,11 @@ class DirectSocket:
         return self._protocol.buffered_bytes
 
     def write(self, frames: Sequence[Frame]) -> None:
-        """Send frames in one write."""
-        self._protocol.write_frames(b"".join([frame.wire for frame in frames]) if len(frames) > 1 else frames[0].wire)
+        """Send frames in one write; many bytes aren't copied, so that those who lag share them."""
+        wires = [frame.wire for frame in frames]
+        if len(wires) > 1 and sum(map(len, wires)) <= COPIED_BYTES:
+            wires = [b"".join(wires)]
+        self._protocol.write_frames(wires)
 
     def close(self, code: int, reason: str) -> None:
         """Close soon."""

@@ -29,6 +29,7 @@ from modules.messaging.log import append, founding
 from modules.messaging.service import groups, opening
 from modules.messaging.store import channels, inbox, members, unread
 from modules.messaging.writer import queries
+from realtime import socket
 from realtime.connection import Connection
 from realtime.hub import Hub
 
@@ -99,6 +100,12 @@ def any_epoch(patch: Patch) -> None:
 def small_pages(patch: Patch) -> None:
     """Not broken: resuming takes longer, so that more can happen meanwhile."""
     patch(resumption, "PAGE", 20)
+
+
+def own_copies(patch: Patch) -> None:
+    """Every socket has a copy of its own of what it is to be sent, and what is missed is read all at once."""
+    patch(socket, "COPIED_BYTES", 1 << 40)
+    patch(resumption, "PAGE", 500)
 
 
 def deaf_to_removal(patch: Patch) -> None:

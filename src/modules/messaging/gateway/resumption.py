@@ -20,7 +20,8 @@ from modules.messaging.store import epoch as history
 from modules.messaging.store import members
 from realtime.connection import Connection
 
-PAGE = 500
+PAGE = 64
+"""Records that somebody who catches up and doesn't read keeps in memory: even of the largest, less than half a MiB."""
 READERS = 4
 """Pages that are read at once: however many catch up, others find a connection to the database."""
 WRITTEN_TOGETHER = 8
