@@ -238,6 +238,21 @@ async def state_rebuild() -> None:
         click.echo(f"{await rebuild_state(database)} channels were not as their log says; now they are.")
 
 
+@main.group()
+def search() -> None:
+    """What messages are found by."""
+
+
+@search.command("rebuild")
+@_asynchronous
+async def search_rebuild() -> None:
+    """Make the index anew from the log, beside a running server."""
+    from modules.messaging.module import rebuild_search
+
+    async with _database(_settings()) as database:
+        click.echo(f"{await rebuild_search(database)} channels indexed.")
+
+
 @asynccontextmanager
 async def _database(settings: Settings) -> AsyncIterator[Any]:
     from kernel.database import Database

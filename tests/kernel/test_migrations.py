@@ -24,7 +24,14 @@ from kernel.orm import metadata
 from tests.support.databases import Databases, execute
 from tests.support.servers import PARLEY, ROOT, environment
 
-REVISIONS = ["0001_bus", "0002_identity", "0003_messaging", "0004_notifications"]
+REVISIONS = [
+    "0001_bus",
+    "0002_identity",
+    "0003_messaging",
+    "0004_notifications",
+    "0005_conversations",
+    "0006_search",
+]
 
 CATALOGUE = """
 SELECT 'table ' || relname, coalesce(array_to_string(reloptions, ','), '') FROM pg_class
@@ -184,9 +191,9 @@ async def test_a_failing_migration_leaves_everything_as_it_was(
     before = await catalogue(blank)
     scripts = tmp_path / "migrations"
     shutil.copytree(ROOT / "migrations", scripts)
-    (scripts / "versions" / "0005_fails.py").write_text(
+    (scripts / "versions" / "0007_fails.py").write_text(
         "from alembic import op\n"
-        "revision = '0005_fails'\n"
+        "revision = '0007_fails'\n"
         f"down_revision = {REVISIONS[-1]!r}\n"
         "def upgrade():\n"
         "    op.execute('CREATE TABLE half (id integer)')\n"
@@ -198,7 +205,7 @@ async def test_a_failing_migration_leaves_everything_as_it_was(
     assert await catalogue(blank) == before
     assert await revision(blank) == "0002_identity"
 
-    (scripts / "versions" / "0005_fails.py").unlink()
+    (scripts / "versions" / "0007_fails.py").unlink()
     await migrate.upgrade(blank)
     assert await revision(blank) == REVISIONS[-1]
 

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, DateTime, ForeignKeyConstraint, Index, LargeBinary, Text, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kernel.orm import Base
@@ -121,6 +121,27 @@ class MessageState(Base):
     deleted_by: Mapped[str | None] = mapped_column(Text)
     reactions: Mapped[Any] = mapped_column(JSONB, server_default=text("'{}'"))
     updated_seq: Mapped[int] = mapped_column(BigInteger)
+
+
+class SearchEntry(Base):
+    """What a text can be found by: of visible texts only, and rebuildable from the log."""
+
+    __tablename__ = "chat_search"
+    channel_id: Mapped[UUID] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    terms: Mapped[Any] = mapped_column(TSVECTOR)
+    __table_args__ = (
+        Index("ix_chat_search_terms", "terms", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
+    )
+
+
+class SearchProgress(Base):
+    """Up to where a channel's log is in the search index."""
+
+    __tablename__ = "chat_search_progress"
+    channel_id: Mapped[UUID] = mapped_column(primary_key=True)
+    indexed_seq: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
 
 class SocketTicket(Base):

@@ -20,6 +20,7 @@ from modules.identity.events import USER_SIGNAL
 from modules.messaging.contacts import Acquaintance, Anybody, Nobody
 from modules.messaging.contexts import Contexts
 from modules.messaging.conversations import Conversations
+from modules.messaging.events import MessageCreated, MessageDeleted, MessageRevised
 from modules.messaging.gateway.admission import Admission
 from modules.messaging.gateway.broadcast import Broadcast
 from modules.messaging.gateway.contract import CHAT
@@ -34,6 +35,9 @@ from modules.messaging.gateway.watching import Watching
 from modules.messaging.membership import Membership
 from modules.messaging.ports import Contacts, People
 from modules.messaging.routes import router
+from modules.messaging.search.indexer import Indexer
+from modules.messaging.search.indexing import rebuild as rebuild_search
+from modules.messaging.search.searching import Searching
 from modules.messaging.service.channels import Channels
 from modules.messaging.service.groups import Groups
 from modules.messaging.service.inbox import Inbox
@@ -47,7 +51,7 @@ from modules.messaging.writer import Writer
 from realtime.hub import Hub
 from realtime.presence.port import Presence
 
-__all__ = ["MessagingModule", "rebuild_state"]
+__all__ = ["MessagingModule", "rebuild_search", "rebuild_state"]
 
 
 class MessagingModule:
@@ -106,6 +110,10 @@ class MessagingModule:
             settled=writer.settled,
             settings=settings,
         )
+        self.indexer = Indexer(database)
+        bus.on(MessageCreated, self.indexer.hear)
+        bus.on(MessageRevised, self.indexer.hear)
+        bus.on(MessageDeleted, self.indexer.hear)
         self.expulsion = Expulsion(hub, people, self.gateway.close_user)
         self.reconciler = Reconciler(
             database=database,
@@ -126,6 +134,7 @@ class MessagingModule:
                 reading=reading,
                 marking=self.marking,
                 tickets=tickets,
+                searching=Searching(database, people, self.indexer),
             ),
             _socket(self.gateway),
         ]
@@ -146,9 +155,11 @@ class MessagingModule:
         self.reconciler.start()
         self.expulsion.start()
         self.watching.start()
+        self.indexer.start()
 
     async def stop(self) -> None:
         """Finish what is queued."""
+        await self.indexer.stop()
         await self.watching.stop()
         await self.expulsion.stop()
         await self.reconciler.stop()

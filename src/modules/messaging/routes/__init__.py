@@ -5,12 +5,12 @@ from typing import Any
 from litestar import Router
 from litestar.di import Provide
 
-from modules.messaging.routes import channels, contexts, inbox, marks, messages, tickets
+from modules.messaging.routes import channels, contexts, inbox, marks, messages, search, tickets
 
 
 def router(**services: Any) -> Router:
     """Return messaging's routes; handlers get `services` by their names."""
-    areas = (contexts, inbox, channels, messages, marks, tickets)
+    areas = (contexts, inbox, channels, messages, marks, search, tickets)
     handlers = [handler for area in areas for handler in area.HANDLERS]
     provided = {name: Provide(_giving(service), sync_to_thread=False) for name, service in services.items()}
     return Router(path="/", route_handlers=handlers, dependencies=provided)
