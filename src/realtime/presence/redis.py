@@ -180,8 +180,9 @@ class RedisPresence:
 
     async def _wait(self, seconds: float) -> None:
         if not self._waiting:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._awake.wait(), max(0.0, seconds))
+            with suppress(TimeoutError):  # not `wait_for`, which may swallow a cancellation until Python 3.12
+                async with asyncio.timeout(max(0.0, seconds)):
+                    await self._awake.wait()
         self._awake.clear()
 
     async def _write(self) -> None:
