@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 from modules.messaging.domain import (
     CONTEXT_TYPES,
+    GROUP_ROLES,
     PREVIEW_CHARS,
     MembershipChange,
+    departure,
     may_write,
     membership_changes,
     preview,
@@ -17,6 +19,7 @@ from modules.messaging.domain import (
 PEOPLE = st.sampled_from([f"u{n}" for n in range(8)])
 ROLES = st.sampled_from(["claimant", "respondent", "observer"])
 MEMBERSHIPS = st.dictionaries(PEOPLE, ROLES)
+GROUPS = st.dictionaries(PEOPLE, st.sampled_from(GROUP_ROLES), min_size=1)
 
 
 @given(MEMBERSHIPS, MEMBERSHIPS)
@@ -41,6 +44,22 @@ def test_leavers_hear_nothing_of_what_comes_after_them(present: dict[str, str], 
 @given(MEMBERSHIPS)
 def test_what_is_as_wanted_needs_no_record(present: dict[str, str]) -> None:
     assert membership_changes(present, dict(reversed(present.items()))) == []
+
+
+@given(GROUPS, st.data())
+def test_who_is_left_in_a_group_has_an_admin_and_nobody_else_changes(
+    group: dict[str, str], data: st.DataObject
+) -> None:
+    leaver = data.draw(st.sampled_from(list(group)))
+    after = applied(group, departure(group, leaver))
+    assert after.keys() == group.keys() - {leaver}
+    assert not after or "admin" in after.values()
+    promoted = [user for user in after if after[user] != group[user]]
+    assert len(promoted) <= 1
+    if promoted:
+        rest = [user for user in group if user != leaver]
+        moderators = [user for user in rest if group[user] == "moderator"]
+        assert promoted == (moderators or rest)[:1]
 
 
 def test_only_observers_are_silent() -> None:
