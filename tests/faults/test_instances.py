@@ -77,12 +77,15 @@ def out_of_step(talkers: list[Talker]) -> list[str]:
 
 
 def in_step(talker: Talker) -> bool:
-    """Whether each frame followed those before. One that was in the log already when it came may come again."""
+    """Whether each frame followed those before, once the talker had caught up.
+
+    One that was in the log already when it came may come again.
+    """
     reached = 0
     for frame in talker.frames:
-        if frame["seq"] > reached + 1:
+        if frame["seq"] > reached + 1 and reached:
             return False
-        reached = max(reached, frame["seq"])
+        reached = max(reached, frame["seq"]) if reached or frame["seq"] == 1 else 0
     return True
 
 

@@ -70,7 +70,7 @@ async def test_what_comes_a_moment_too_early_waits_and_nothing_is_read() -> None
     channel.offer(2, 3)
     assert channel.told == []
     channel.offer(1)
-    assert channel.told == ["1", "2", "3"]
+    await channel.told_all("1", "2", "3")
     await asyncio.sleep(module.GAP_S * 2)
     assert channel.told == ["1", "2", "3"]
 
@@ -98,9 +98,18 @@ async def test_an_ack_follows_its_record_and_is_never_left_out() -> None:
     assert channel.told == []
     channel.offer(1)
     channel.offer(2)
-    assert channel.told == ["1", "2", "ack 2", "3", "ack 3"]
+    await channel.told_all("1", "2", "ack 2", "3", "ack 3")
     channel.ack(1)
     assert channel.told[-1] == "ack 1"
+
+
+async def test_an_ack_given_in_the_turn_of_its_record_comes_before_what_waited_for_that() -> None:
+    channel = Channel(head=2)
+    channel.feeds.start(CHANNEL, 0)
+    channel.offer(2)
+    channel.offer(1)
+    channel.ack(1)
+    await channel.told_all("1", "ack 1", "2")
 
 
 async def test_an_ack_outlives_its_feed() -> None:

@@ -83,7 +83,9 @@ class Feeds:
             return
         if seq == feed.position + 1 and feed.reader is None:
             _advance(feed, seq, deliver)
-            _let_through(feed)
+            if feed.ahead:  # what follows this record, an ack, is given to `after` in this turn
+                feed.ahead.pop(seq, None)
+                asyncio.get_running_loop().call_soon(_let_through, feed)
         else:
             feed.ahead.setdefault(seq, deliver)
             self._wait(channel_id, feed)
