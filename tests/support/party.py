@@ -86,7 +86,7 @@ class Party:
             _apply(members, record.kind, details)
             if not record.client_id:
                 steps.append((record.kind, *(self._said(details, field) for field in ("user_id", "role", "by"))))
-        assert await places(self.dsn, channel) == members
+        assert await places(self.dsn, log.channel_id) == members
         return steps
 
     def _said(self, details: Mapping[str, str], field: str) -> str:

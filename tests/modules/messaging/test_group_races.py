@@ -1,4 +1,4 @@
-"""Groups that several people change at once, at two servers, while others are connected and Redis comes and goes."""
+"""Channels that several people change at once, at two servers, while others are connected and Redis comes and goes."""
 
 import asyncio
 import random
@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -131,6 +132,8 @@ async def test_members_hear_what_another_server_changes_and_the_removed_hear_no_
             assert time.monotonic() - removed < REVOKED_WITHIN_S
             await at_ana.message("between us", channel_id=channel)
             await at_cem.receive("message.created")
+            await asyncio.to_thread(five.ask, "ana", "PATCH", f"/{channel}", {"status": "archived"})
+            assert (await at_cem.receive("channel.archived"))["by"] == five.ids["ana"]
             await asyncio.sleep(QUIET_S)
             assert await last_seq(at_ben) == left[0]["seq"]
         finally:
@@ -139,6 +142,32 @@ async def test_members_hear_what_another_server_changes_and_the_removed_hear_no_
     assert [frame[0]["seq"] for frame in (joined, welcome, left)] == [1, 2, 3]
     assert [frame[0] for frame in (joined, welcome, left)] == [frame[1] for frame in (joined, welcome, left)]
     assert five.roles("ana", channel) == {"ana": "admin", "cem": "member"}
+
+
+async def test_a_context_that_its_host_changes_at_one_server_is_changed_at_the_other(five: Party) -> None:
+    far, name = five.servers[1], uuid4().hex
+    roles = {five.ids["ana"]: "claimant", five.ids["ben"]: "observer"}
+    five.host.context(name, roles, kind="dispute")
+    where = {"type": "dispute", "id": name}
+    async with chat(far.ws_url, five.tokens["ana"]) as at_ana, chat(far.ws_url, five.tokens["ben"]) as at_ben:
+        channel = (await at_ana.message("first", context=where))["channel_id"]
+        assert (await at_ben.message("may I?", channel_id=channel))["problem"]["type"] == "/problems/read-only"
+
+        async def put(person: str, role: str, status: str = "open") -> None:
+            roles[five.ids[person]] = role
+            await asyncio.to_thread(five.host.context, name, roles, kind="dispute", status=status)
+
+        await put("ben", "party")
+        assert (await at_ben.receive("participant.role_changed"))["role"] == "party"
+        assert (await at_ben.message("now?", channel_id=channel))["type"] == "ack"
+        await put("ben", "party", status="closed")
+        assert (await at_ben.receive("channel.archived"))["channel_id"] == channel
+        closed = await at_ben.message("too late", channel_id=channel)
+        assert closed["problem"]["type"] == "/problems/channel-closed"
+        await put("cem", "mediator")
+        assert [(await at_ben.receive())["type"] for _ in range(2)] == ["participant.joined", "channel.reopened"]
+        assert (await at_ben.message("open again", channel_id=channel))["type"] == "ack"
+    await five.steps(name)
 
 
 async def test_what_members_know_of_each_other_counts_at_every_server(five: Party) -> None:
