@@ -17,7 +17,7 @@ from msgspec.structs import replace
 import cli
 from kernel.errors import ForbiddenError
 from modules.messaging import domain
-from modules.messaging.gateway import broadcast, resumption, server_frames
+from modules.messaging.gateway import broadcast, receipts, resumption, server_frames
 from modules.messaging.gateway.admission import Admission
 from modules.messaging.gateway.draining import Draining
 from modules.messaging.gateway.entrance import Entrance, Guest
@@ -25,9 +25,10 @@ from modules.messaging.gateway.feeds import Feeds
 from modules.messaging.gateway.gateway import CHANNELS_IN_READY, Gateway
 from modules.messaging.gateway.resumption import Resumption
 from modules.messaging.gateway.session import Session
+from modules.messaging.gateway.watching import Watching
 from modules.messaging.log import append, founding
 from modules.messaging.service import groups, opening
-from modules.messaging.store import channels, inbox, members, unread
+from modules.messaging.store import channels, inbox, marks, members, unread
 from modules.messaging.writer import queries
 from realtime import socket
 from realtime.connection import Connection
@@ -219,6 +220,22 @@ def unread_counts_from_the_beginning(patch: Patch) -> None:
     _replace_in_counts(patch, unread.SINCE, "p.last_read_seq")
 
 
+def marks_move_back(patch: Patch) -> None:
+    """What is asked counts, whatever was before."""
+    sql = marks.MOVE.replace("AND (a.delivered > p.last_delivered_seq OR a.read > p.last_read_seq)", "")
+    patch(marks, "MOVE", re.sub(r"greatest\(p\.\w+, (h\.\w+)\)", r"\1", sql))
+
+
+def marks_pass_the_head(patch: Patch) -> None:
+    """What is asked counts, wherever the log ends."""
+    patch(marks, "MOVE", re.sub(r"least\((a\.\w+), c\.last_seq\)", r"\1", marks.MOVE))
+
+
+def dear_receipts(patch: Patch) -> None:
+    """Not broken: receipts are so dear that a few of them are as many."""
+    patch(receipts, "DELIVERIES_PER_S", 0.5)
+
+
 def _replace_in_counts(patch: Patch, part: str, other: str) -> None:
     for module in (members, inbox):
         for name, sql in list(vars(module).items()):
@@ -272,6 +289,24 @@ def dies_before_commit(patch: Patch) -> None:
 def dies_after_commit(patch: Patch) -> None:
     """No broken variant but a fault: the process is killed between the commit of a message and its ack."""
     patch(broadcast.Broadcast, "announce", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def no_grace(patch: Patch) -> None:
+    """Watchers are told at once that somebody has gone, whether they come back or not."""
+    patch(watching, "GRACE_S", 0.0)
+
+
+def watches_for_ever(patch: Patch) -> None:
+    """Nobody looks whether a watcher may still watch."""
+    for name in ("membership_changed", "anything_changed"):
+        patch(Watching, name, lambda *_: None)
+
+
+def deaf_to_users(patch: Patch) -> None:
+    """An instance doesn't hear what others change about people and keys."""
+    patch(IdentityModule, "listen", lambda *_: None)
+    for name in ("user_changed", "anyone_changed"):
+        patch(Expulsion, name, lambda *_: None)
 
 
 def replace_known(holder: Any, name: str, value: Any) -> None:
