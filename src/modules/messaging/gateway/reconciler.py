@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 POLL_S = 2.0
 DOUBTFUL_POLL_S = 0.5
 """While other instances are known to be out of reach."""
+GATHER_S = 0.03
+"""In which what this process has committed itself is announced, and needs no reading; and many changes become one."""
 RETRY_S = 0.1
 CHUNK = 5_000
 
@@ -79,6 +81,7 @@ class Reconciler:
     async def _memberships(self) -> None:
         while True:
             await self._awake.wait()
+            await asyncio.sleep(GATHER_S)
             self._awake.clear()
             changed, self._changed = self._changed, set()
             everything, self._everything = self._everything, False
