@@ -207,6 +207,37 @@ async def test_who_is_removed_hears_nothing_more_on_any_instance(pair: Pair, red
             pair.redis.start()
 
 
+async def test_a_client_id_is_one_message_at_both_instances(pair: Pair) -> None:
+    async with two_in_a_booking(pair) as (_, sockets, channel):
+        first = await sockets["ana"].message("once", client_id="c1", channel_id=channel)
+        async with chat(pair.two.ws_url, pair.host.token("ana")) as elsewhere:
+            again = await elsewhere.message("once", client_id="c1", channel_id=channel)
+            other = await elsewhere.message("twice", client_id="c1", channel_id=channel)
+    assert (again["seq"], again["message"]) == (first["seq"], first["message"])
+    assert other["problem"]["type"] == "/problems/client-id-conflict"
+
+
+async def test_what_was_said_at_one_instance_is_resumed_at_the_other(pair: Pair) -> None:
+    async with two_in_a_booking(pair) as (_, sockets, channel):
+        for n in range(40):
+            await sockets["ana"].message(f"{n}", channel_id=channel)
+        async with chat(pair.two.ws_url, pair.host.token("ben")) as back:
+            assert back.ready["epoch"] == sockets["ana"].ready["epoch"]
+            missed = [{"channel_id": channel, "after_seq": 11}]
+            await back.send(type="resume", ref="r", epoch=back.ready["epoch"], channels=missed)
+            resumed = await back.receive("resumed")
+    assert [frame["seq"] for frame in back.seen if "seq" in frame] == list(range(12, 42))
+    assert resumed["channels"] == [{"channel_id": channel, "last_seq": 41}]
+
+
+async def test_what_is_read_at_one_instance_is_seen_at_the_other(pair: Pair) -> None:
+    async with two_in_a_booking(pair) as (_, sockets, channel):
+        await heard(sockets["ben"], channel, "message.created")
+        await sockets["ben"].send(type="read", channel_id=channel, seq=1)
+        told = [await heard(sockets[who], channel, "receipt") for who in ("ana", "ben")]
+    assert {(t["user_id"], t["last_read_seq"]) for t in told} == {("ben", 1)}
+
+
 async def test_what_an_instance_committed_and_took_to_its_grave_is_found(pair: Pair, tmp_path: Path) -> None:
     """Killed after the commit and before anybody was told."""
     name = uuid4().hex
