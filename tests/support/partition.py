@@ -48,6 +48,10 @@ class Partition:
         """Let everything through again, what was held up first."""
         self._do(self._heal)
 
+    def lead_to(self, server: int | str) -> None:
+        """Lead new connections to another place: the server has moved."""
+        self._server = server
+
     def stop(self) -> None:
         """End the proxy and its connections."""
         self._do(self._stopping.set)

@@ -1,0 +1,31 @@
+"""A world that lasts for all runs: starting it takes longer than a run."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.simulation.world import World, a_world
+from tests.support.databases import databases
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Two instances on a PostgreSQL of their own."""
+    directory = tmp_path_factory.mktemp("world")
+
+    def postmaster() -> int:
+        return int(next(directory.rglob("postmaster.pid")).read_text().split()[0])
+
+    with (
+        databases(directory / "postgres") as mortal,
+        mortal.fresh() as dsn,
+        a_world(dsn, directory, postmaster=postmaster) as running,
+    ):
+        yield running
+
+
+@pytest.fixture
+def length() -> int:
+    """How many steps a run has: PARLEY_TEST_SIMULATION_STEPS, few by default."""
+    return int(os.environ.get("PARLEY_TEST_SIMULATION_STEPS", "160"))
