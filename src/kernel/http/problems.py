@@ -1,6 +1,7 @@
 """Renders every failure as `application/problem+json` (RFC 9457), in one place."""
 
 import http
+import re
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from kernel.errors import (
     ParleyError,
     Problem,
     UnauthenticatedError,
+    malformed_field,
     undecodable,
 )
 from kernel.http.request_id import request_id_of
@@ -27,6 +29,7 @@ from kernel.text import in_words
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+MISSING = re.compile(r"\AMissing required query parameter '(?P<name>[^']+)'")
 BY_STATUS: dict[int, type[ParleyError]] = {
     400: MalformedError,
     401: UnauthenticatedError,
@@ -66,6 +69,8 @@ def _from_validation(request: Request[Any, Any, Any], error: ValidationException
     extra = error.extra if isinstance(error.extra, list) else []
     if any(item.get("key") == "data" and item.get("message") == "'data'" for item in extra):
         return MalformedError("A JSON body is needed")
+    if missing := MISSING.match(error.detail):
+        return malformed_field(f"?{missing['name']}", "is needed")
     errors = [FieldError(_pointer(request, item), in_words(str(item.get("message", "")))) for item in extra]
     return MalformedError("The input is not as documented" if errors else error.detail, errors=errors or None)
 
