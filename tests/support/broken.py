@@ -16,11 +16,13 @@ from msgspec.structs import replace
 
 import cli
 from kernel.errors import ForbiddenError
-from modules.messaging import domain
-from modules.messaging.gateway import broadcast, receipts, resumption, server_frames
+from modules.identity.module import IdentityModule
+from modules.messaging import domain, views
+from modules.messaging.gateway import broadcast, receipts, resumption, server_frames, watching
 from modules.messaging.gateway.admission import Admission
 from modules.messaging.gateway.draining import Draining
 from modules.messaging.gateway.entrance import Entrance, Guest
+from modules.messaging.gateway.expulsion import Expulsion
 from modules.messaging.gateway.feeds import Feeds
 from modules.messaging.gateway.gateway import CHANNELS_IN_READY, Gateway
 from modules.messaging.gateway.resumption import Resumption
@@ -208,6 +210,17 @@ def tells_foreign_from_unknown(patch: Patch) -> None:
 
     patch(members, "last_seq_for", refuse)
     patch(members, "resumable", all_of_them)
+
+
+def reactions_lost(patch: Patch) -> None:
+    """Reactions are written and told, but what is read later knows nothing of them."""
+    patch(views, "_reactions", lambda _: [])
+
+
+def deletions_shown(patch: Patch) -> None:
+    """What was deleted can still be read."""
+    message = views.message
+    patch(views, "message", lambda text, *hidden: message(replace(text, deleted_seq=None), *hidden))
 
 
 def unread_counts_deleted(patch: Patch) -> None:
