@@ -70,6 +70,7 @@ class Parley:
         self.identity.listen(self.signals)  # before those who ask it again
         self.messaging.listen(self.signals)
         self.identity.subscribe(self.bus)
+        self.messaging.subscribe(self.bus)
         self.notifications.subscribe(self.bus)
         self.bus.on(UserDeactivated, lambda event: self.messaging.gateway.close_user(event.user_id))
 

@@ -81,13 +81,13 @@ def membership_changes(present: Mapping[str, str], wanted: Mapping[str, str]) ->
     return left + changed + joined
 
 
-def departure(members: Mapping[str, str], user_id: str) -> list[MembershipChange]:
-    """Return what follows from a member's leaving a group; `members` in the order in which they joined.
+def departure(members: Mapping[str, str], *leaving: str) -> list[MembershipChange]:
+    """Return what follows when members leave a group; `members` in the order in which they joined.
 
     When no admin would be left, who has been there longest takes their place, moderators before members.
     """
-    left = [MembershipChange("participant_left", user_id)]
-    rest = {user: role for user, role in members.items() if user != user_id}
+    left = [MembershipChange("participant_left", user) for user in leaving]
+    rest = {user: role for user, role in members.items() if user not in leaving}
     if not rest or "admin" in rest.values():
         return left
     heir = min(rest, key=lambda user: rest[user] != "moderator")

@@ -16,7 +16,7 @@ from kernel.http.idempotency import Idempotency
 from kernel.ratelimit import RateLimit
 from kernel.settings import Settings
 from kernel.signals import Signals
-from modules.identity.events import USER_SIGNAL
+from modules.identity.events import USER_SIGNAL, UserDeactivated
 from modules.messaging.contacts import Acquaintance, Anybody, Nobody
 from modules.messaging.contexts import Contexts
 from modules.messaging.conversations import Conversations
@@ -39,6 +39,7 @@ from modules.messaging.search.indexer import Indexer
 from modules.messaging.search.indexing import rebuild as rebuild_search
 from modules.messaging.search.searching import Searching
 from modules.messaging.service.channels import Channels
+from modules.messaging.service.departures import CONSUMER, Departures
 from modules.messaging.service.groups import Groups
 from modules.messaging.service.inbox import Inbox
 from modules.messaging.service.marking import Marking
@@ -78,6 +79,7 @@ class MessagingModule:
         self.receipts = Receipts(hub)
         self.marking = Marking(database, bus, self.receipts.tell)
         membership = Membership(bus, broadcast)
+        self._departures = Departures(membership)
         contexts = Contexts(database, people, membership, max_participants=settings.max_participants)
         acquaintance = Acquaintance(people, (contacts or Nobody()) if settings.require_contact else Anybody())
         changes = RateLimit("changes", per_s=settings.messages_per_s, burst=settings.message_burst)
@@ -139,6 +141,10 @@ class MessagingModule:
             _socket(self.gateway),
         ]
         self.sockets = (CHAT,)
+
+    def subscribe(self, bus: Bus) -> None:
+        """Hear what other modules publish."""
+        bus.consume(CONSUMER, UserDeactivated, self._departures.deactivated)
 
     def listen(self, signals: Signals) -> None:
         """Hear what other instances change."""

@@ -1,5 +1,6 @@
 """Groups: who may change what, what becomes a record, and what those who are connected hear of it."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from realtime.hub import Hub
 from realtime.presence.memory import MemoryPresence
 from tests.support.chat import Chat, chat
 from tests.support.databases import Databases
+from tests.support.instances import PATIENCE_S, until
 from tests.support.log import read
 from tests.support.party import Party, party, refused
 from tests.support.servers import Host, Server, running_server
@@ -290,3 +292,15 @@ async def frames(socket: Chat) -> list[dict[str, Any]]:
     await socket.send(type="ping", ref="now")
     await socket.receive("pong")
     return [frame for frame in socket.seen if "seq" in frame]
+
+
+async def test_who_is_deactivated_is_in_no_group_any_more(four: Party) -> None:
+    """Else a group might be left that nobody can change."""
+    channel, empty = four.group("ana", "ben", "cem"), four.group("ana", "dia")
+    for gone in ("ana", "dia"):
+        four.host.http.delete(f"/api/users/{four.ids[gone]}").raise_for_status()
+    await until(lambda: four.roles("ben", channel) == {"ben": "admin", "cem": "member"})
+    async with asyncio.timeout(PATIENCE_S):
+        while "channel_archived" not in str(await four.steps(empty)):
+            await asyncio.sleep(0.05)
+    assert "participant_left" in str((await four.steps(channel))[0])
