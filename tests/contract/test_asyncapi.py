@@ -71,6 +71,7 @@ REPLIES = {
     "reaction.add": {"ack"},
     "reaction.remove": {"ack"},
     "resume": {"resumed"},
+    "presence.watch": {"presence"},
     "ping": {"pong"},
 }
 """As promised; a frame that isn't named here is answered only when it is refused."""

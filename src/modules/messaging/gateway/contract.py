@@ -22,6 +22,7 @@ CHAT = SocketContract(
         client_frames.AddReaction: (server_frames.Ack,),
         client_frames.RemoveReaction: (server_frames.Ack,),
         client_frames.Resume: (server_frames.Resumed,),
+        client_frames.WatchPresence: (server_frames.Presence,),
         client_frames.Ping: (server_frames.Pong,),
     },
     refusal=server_frames.ErrorFrame,

@@ -99,7 +99,8 @@ class Reconciler:
         while True:
             with suppress(TimeoutError):
                 pause = POLL_S if self._hub.backplane.connected else DOUBTFUL_POLL_S
-                await asyncio.wait_for(self._look.wait(), pause)
+                async with asyncio.timeout(pause):  # not `wait_for`, which may swallow a cancellation until Python 3.12
+                    await self._look.wait()
             self._look.clear()
             with suppress(UnavailableError):
                 await self._look_at_heads()
