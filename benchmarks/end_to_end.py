@@ -69,7 +69,7 @@ async def measure(server: Server, host: Host, postgres: Postgres, *, rounds: int
             with postgres.on_cores(LOAD_CORE):
                 meter = CpuMeter(server=server.pid, load=own_pid())
                 recording = await talk(
-                    server, places[scene], tokens, meter, run=f"{number}", seconds=seconds, per_s=scene.per_s
+                    [server], places[scene], tokens, meter, run=f"{number}", seconds=seconds, per_s=scene.per_s
                 )
             lag = max(recording.lag_s, default=0.0)
             results[scene].append(Round(judge(recording), recording.shares, lag))

@@ -43,7 +43,7 @@ async def measure(server: Server, host: Host, postgres: Postgres, *, rounds: int
         for number in range(rounds):
             with postgres.on_cores(LOAD_CORE):
                 meter = CpuMeter(server=server.pid, load=own_pid())
-                recording = await talk(server, [place], tokens, meter, run=f"fanout-{number}", seconds=seconds)
+                recording = await talk([server], [place], tokens, meter, run=f"fanout-{number}", seconds=seconds)
             whole.append((judge(recording), recording.shares))
         rows += [_like_for_like(readers, window, pure) for window in (SINGLE, BUSY)]
         rows.append(_whole(readers, whole, pure))

@@ -1,12 +1,13 @@
 """The machine: its facts, and which core does what.
 
-The server under test has core 0 to itself; PostgreSQL and the load generator share core 1. That is how the
+The server under test has core 0 to itself; PostgreSQL, Redis and the load generator share core 1. That is how the
 figures of others were taken, and it keeps a server from borrowing the core of its load. Where processes can't
 be pinned (macOS, a single core) nothing is, and the report says so.
 """
 
 import os
 import platform
+import resource
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ SERVER_CORE = (0,)
 LOAD_CORE = (1,)
 ALL_CORES = tuple(range(psutil.cpu_count() or 1))
 
+PINNING = "server on core 0 (two instances share it, unless a row says otherwise); PostgreSQL, Redis and load on core 1"
 PINNABLE = hasattr(os, "sched_setaffinity") and len(ALL_CORES) >= 2
 
 
@@ -49,6 +51,14 @@ def own_cores(cores: Sequence[int]) -> Iterator[None]:
         pin([0], before)
 
 
+def allow_many_files() -> int:
+    """Let this process, and what it starts, open as many files as the system allows it; returns how many."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS says "unlimited", and means less
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
 def facts() -> dict[str, str]:
     """Return what somebody who reads the figures wants to know about where they come from."""
     return {
@@ -57,7 +67,9 @@ def facts() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "node": version_of("node") or "none",
-        "pinned": "server on core 0, PostgreSQL and load on core 1" if PINNABLE else "nothing is pinned",
+        "redis": version_of("redis-server") or "none",
+        "files": f"{resource.getrlimit(resource.RLIMIT_NOFILE)[0]:,} may be open at once",
+        "pinned": PINNING if PINNABLE else "nothing is pinned",
         "load average at the start": f"{os.getloadavg()[0]:.2f}",
     }
 

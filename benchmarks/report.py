@@ -78,6 +78,11 @@ def skipped(part: str, what: str, why: str) -> Row:
     return Row(part, what, 0, "", against=f"**not measured: {why}**")
 
 
+def failed(part: str, error: Exception) -> Row:
+    """Return a row that says that a part has no figures, because something is wrong."""
+    return Row(part, "everything", 0, "", against=f"**failed: {type(error).__name__}: {error}**", met=False)
+
+
 def markdown(rows: Sequence[Row], facts: Mapping[str, str], title: str) -> str:
     """Return the whole report."""
     lines = [f"# {title}", ""]

@@ -1,6 +1,6 @@
 """`parley bench`: every figure that Parley defends, in one run, as a table.
 
-    parley bench [--quick] [--only writer|e2e|fanout|sockets] [--rounds N] [--output FOLDER]
+    parley bench [--quick] [--long] [--only PART,…] [--rounds N] [--output FOLDER]
 
 What is compared is measured in turn (A, B, A, B, …), and its ratio is the median of the rounds' ratios: the
 machine may have a bad minute, and both sides have it.
@@ -10,54 +10,26 @@ import argparse
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import uvloop
 
-from benchmarks import (
-    calibration,
-    end_to_end,
-    fanout,
-    machine,
-    postgres,
-    report,
-    servers,
-    shape,
-    sockets,
-    writer,
-)
-from benchmarks.host import Host
+from benchmarks import calibration, machine, postgres, report, servers, shape
+from benchmarks.parts import PARTS, Bench, Plan
 from benchmarks.report import Row
 
-PARTS = ("writer", "e2e", "fanout", "sockets")
 RESULTS = Path(__file__).resolve().parent / "results"
 TITLE = "Benchmarks"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How much to measure."""
-
-    parts: tuple[str, ...]
-    rounds: int
-    seconds: int
-    sockets: int
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print the table, write it; returns how many figures missed their target."""
     options = _options(argv)
-    plan = Plan(
-        parts=tuple(options.only or PARTS),
-        rounds=options.rounds or (1 if options.quick else 3),
-        seconds=1 if options.quick else 3,
-        sockets=1000 if options.quick else 3000,
-    )
+    plan = _plan(options)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that servers are stopped then, too
+    machine.allow_many_files()
     facts = machine.facts()
     started = time.monotonic()
     rows = uvloop.run(_measure(plan))
@@ -72,49 +44,53 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="parley bench", description="Measure Parley against its targets.")
     parser.add_argument("--quick", action="store_true", help="one short round of everything: a smoke test, no result")
-    parser.add_argument("--only", action="append", choices=PARTS, help="only this part; may be given again")
+    parser.add_argument("--long", action="store_true", help="keep Redis away for 60 s instead of 10")
+    parser.add_argument(
+        "--only", type=_parts, action="extend", metavar="PART,…", help=f"only these parts, of {', '.join(PARTS)}"
+    )
     parser.add_argument("--rounds", type=int, help="rounds to take the median of (3)")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results (benchmarks/results)")
     return parser.parse_args(argv)
+
+
+def _parts(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := [name for name in names if name not in PARTS]:
+        raise argparse.ArgumentTypeError(f"there is no {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    return names
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    quick = options.quick
+    return Plan(
+        parts=tuple(options.only or PARTS),
+        rounds=options.rounds or (1 if quick else 3),
+        seconds=1 if quick else 3,
+        sockets=1000 if quick else 3000,
+        crowd=400 if quick else 2000,
+        readers=200 if quick else 1000,
+        outage_s=60 if options.long else 3 if quick else 10,
+    )
 
 
 async def _measure(plan: Plan) -> list[Row]:
     machine.pin([machine.own_pid()], machine.LOAD_CORE)
     _say("the load generator's ceiling")
     rows = await calibration.measure(plan.rounds)
-    async with AsyncExitStack() as stack:
-        database, pool = await stack.enter_async_context(postgres.fresh())
-        await shape.fill(pool)
-        if "writer" in plan.parts:
-            _say("the writer")
-            machine.pin([machine.own_pid()], machine.ALL_CORES)
-            rows += await writer.measure(database, pool, rounds=plan.rounds, seconds=plan.seconds)
-            machine.pin([machine.own_pid()], machine.LOAD_CORE)
-        if plan.parts == ("writer",):
-            return rows
-        key = servers.api_key(database.dsn)
-        if "e2e" in plan.parts or "fanout" in plan.parts:
-            with servers.parley(database.dsn) as server:
-                host = Host(server.port, key)
-                for part, measure in (("e2e", end_to_end.measure), ("fanout", fanout.measure)):
-                    if part in plan.parts:
-                        _say(part)
-                        rows += await measure(server, host, database, rounds=plan.rounds, seconds=plan.seconds)
-        if "sockets" in plan.parts:
-            _say("sockets")
-            rows += await _sockets(plan, database.dsn, key)
+    for part in plan.parts:
+        _say(part)
+        try:
+            rows += await _part(plan, part)
+        except Exception as error:  # noqa: BLE001 - the other parts' figures are worth having
+            traceback.print_exc()
+            rows.append(report.failed(part, error))
     return rows
 
 
-async def _sockets(plan: Plan, dsn: str, key: str) -> list[Row]:
-    with servers.parley(dsn) as server:
-        tokens = Host(server.port, key).people([shape.user_id(n) for n in range(1, plan.sockets + 1)])
-    kinds: dict[str, sockets.Running] = {
-        "Parley": partial(servers.parley, dsn),
-        servers.OURS: partial(servers.broadcasting, b"{}"),
-        servers.NODE: partial(servers.node, b"{}"),
-    }
-    return await sockets.measure(kinds, list(tokens.values()), rounds=plan.rounds)
+async def _part(plan: Plan, part: str) -> list[Row]:
+    async with postgres.fresh() as (database, pool):
+        await shape.fill(pool)
+        return await PARTS[part](Bench(plan, database, pool, servers.api_key(database.dsn)))
 
 
 def _say(what: str) -> None:

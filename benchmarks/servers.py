@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,11 +85,24 @@ def install_node_packages() -> None:
 
 
 @contextmanager
-def parley(dsn: str) -> Iterator[Server]:
+def parley(
+    dsn: str, *, port: int | None = None, cores: Sequence[int] = SERVER_CORE, redis_url: str = ""
+) -> Iterator[Server]:
     """Run the real server on a database, with limits that only a benchmark needs."""
-    port = free_port()
-    with running([PARLEY, "serve", "--port", str(port)], port, cores=SERVER_CORE, env=_settings(dsn)) as pid:
+    port = port or free_port()
+    env = _settings(dsn) | {"REDIS_URL": redis_url}
+    with running([PARLEY, "serve", "--port", str(port)], port, cores=cores, env=env) as pid:
         yield Server("Parley", port, "/ws/chat", pid)
+
+
+@contextmanager
+def pair(dsn: str, redis_url: str, *, second_on: Sequence[int] = SERVER_CORE) -> Iterator[tuple[Server, Server]]:
+    """Run two instances on one database, which tell each other through a Redis."""
+    with (
+        parley(dsn, redis_url=redis_url) as one,
+        parley(dsn, cores=second_on, redis_url=redis_url) as two,
+    ):
+        yield one, two
 
 
 def api_key(dsn: str) -> str:

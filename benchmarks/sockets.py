@@ -81,12 +81,12 @@ def _connects(name: str, crowds: list[Crowd], node: list[Crowd]) -> Row:
 async def _crowd(running: Running, tokens: list[str]) -> Crowd:
     with running() as server:
         process = psutil.Process(server.pid)
-        await close_all(await open_all(server, tokens[:WARM_UP]))
+        await close_all(await open_all((server, token) for token in tokens[:WARM_UP]))
         await asyncio.sleep(SETTLE_S)
         before = process.memory_info().rss
         meter = CpuMeter(server=server.pid)
         started = perf_counter()
-        transports = await open_all(server, tokens)
+        transports = await open_all((server, token) for token in tokens)
         elapsed = perf_counter() - started
         cpu_s = meter.shares(elapsed)["server"] * elapsed
         await asyncio.sleep(SETTLE_S)

@@ -59,7 +59,7 @@ async def broadcast(
     Raises:
         BroadcastError: a socket got other bytes than the broadcasts that were asked for.
     """
-    transports = await open_all(server, tokens)
+    transports = await open_all((server, token) for token in tokens)
     try:
         frame_size = len(server_frame(payload))
         driver = Driver(transports[0], frame_size, window)

@@ -8,8 +8,10 @@ checked when the clock has stopped, see `benchmarks.load.verdict`.
 import asyncio
 import gc
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 from time import perf_counter
 
 from benchmarks.load.frames import text_frame
@@ -19,6 +21,7 @@ from benchmarks.machine import CpuMeter
 from benchmarks.servers import Server
 from benchmarks.shape import CONTENT
 
+WARM_UP_S = 0.5
 QUIET_S = 0.3
 DRAIN_WITHIN_S = 20
 
@@ -33,14 +36,19 @@ class Place:
 
 
 class Speaker(Answered):
-    """A person's socket. `sent` holds when each of their messages was sent; the place there is its `ref`."""
+    """A person's socket. `sent` holds when each of their messages was sent; the place there is its `ref`.
 
-    def __init__(self, transport: asyncio.Transport, place: Place, run: str, *, chatty: bool) -> None:
+    While they are `chatty`, they send the next message as soon as one is acknowledged.
+    """
+
+    def __init__(self, transport: asyncio.Transport, place: Place, run: str, server: Server, *, sends: bool) -> None:
         super().__init__(self._answered_now)
         self.place = place
+        self.server = server
+        self.sends = sends
         self.sent: list[float] = []
         self.answered = 0
-        self.chatty = chatty
+        self.chatty = False
         self._transport = transport
         self._head = b'{"type":"message.send","channel_id":"%s","content":"%s","client_id":"%s-' % (
             place.channel_id.encode(),
@@ -75,55 +83,83 @@ class Recording:
 
 
 async def talk(
-    server: Server,
+    servers: Sequence[Server],
     places: Sequence[Place],
     tokens: dict[str, str],
     meter: CpuMeter,
     *,
     run: str,
     seconds: float,
-    warm_up_s: float = 0.5,
     per_s: float | None = None,
+    meanwhile: Coroutine[None, None, None] | None = None,
 ) -> Recording:
-    """Let the senders of all places talk for `seconds`: in a closed loop, or at `per_s` in an open one."""
-    people = [(place, user, rank < place.senders) for place in places for rank, user in enumerate(place.user_ids)]
-    transports = await open_all(server, [tokens[user] for _, user, _ in people])
+    """Let the senders of all places talk for `seconds`: in a closed loop, or at `per_s` in an open one.
+
+    The people of each place are spread over the servers in turn. What happens `meanwhile` begins with the clock.
+    """
+    async with speaking(servers, places, tokens, run) as speakers:
+        senders = [speaker for speaker in speakers if speaker.sends]
+        with _no_garbage_collected():
+            begin = perf_counter() + WARM_UP_S
+            warm = asyncio.create_task(_restart(meter, WARM_UP_S))
+            beside = asyncio.create_task(meanwhile or asyncio.sleep(0))
+            lag = await _sending(senders, per_s, WARM_UP_S + seconds)
+            end = perf_counter()
+            await warm
+            shares = meter.shares(end - begin)
+            await beside
+            await _quiet(speakers)
+        return Recording(speakers, begin, end, shares, sum(speaker.lost for speaker in speakers), lag)
+
+
+@asynccontextmanager
+async def speaking(
+    servers: Sequence[Server], places: Sequence[Place], tokens: dict[str, str], run: str
+) -> AsyncIterator[list[Speaker]]:
+    """Connect the people of all places; those of each place are spread over the servers in turn."""
+    people = [
+        (place, user, rank, server)
+        for place in places
+        for (rank, user), server in zip(enumerate(place.user_ids), cycle(servers), strict=False)
+    ]
+    transports = await open_all((server, tokens[user]) for _, user, _, server in people)
     try:
-        chatty = per_s is None
         speakers = []
-        for transport, (place, user, sends) in zip(transports, people, strict=True):
-            speaker = Speaker(transport, place, f"{run}-{user}", chatty=chatty and sends)
+        for transport, (place, user, rank, server) in zip(transports, people, strict=True):
+            speaker = Speaker(transport, place, f"{run}-{user}", server, sends=rank < place.senders)
             transport.set_protocol(speaker)
             speakers.append(speaker)
-        senders = [speaker for speaker, (_, _, sends) in zip(speakers, people, strict=True) if sends]
-        gc.collect()
-        gc.disable()
-        lag: list[float] = []
-        if per_s is None:
-            for speaker in senders:
-                speaker.send()
-        begin = perf_counter() + warm_up_s
-        warm = asyncio.create_task(_restart(meter, warm_up_s))
-        if per_s is None:
-            await asyncio.sleep(warm_up_s + seconds)
-        else:
-            lag = await _arrivals(senders, per_s, warm_up_s + seconds)
-        end = perf_counter()
-        await warm
-        shares = meter.shares(end - begin)
-        for speaker in senders:
-            speaker.chatty = False
-        await _quiet(speakers)
-        lost = sum(speaker.lost for speaker in speakers)
-        return Recording(speakers, begin, end, shares, lost, lag)
+        yield speakers
+    finally:
+        await close_all(transports)
+
+
+@contextmanager
+def _no_garbage_collected() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
     finally:
         gc.enable()
-        await close_all(transports)
 
 
 async def _restart(meter: CpuMeter, after_s: float) -> None:
     await asyncio.sleep(after_s)
     meter.restart()
+
+
+async def _sending(senders: Sequence[Speaker], per_s: float | None, seconds: float) -> list[float]:
+    """Send for so long; returns by how much each message of an open loop was late."""
+    if per_s is not None:
+        return await _arrivals(senders, per_s, seconds)
+    for speaker in senders:
+        speaker.chatty = True
+        speaker.send()
+    await asyncio.sleep(seconds)
+    for speaker in senders:
+        speaker.chatty = False
+    return []
 
 
 async def _arrivals(senders: Sequence[Speaker], per_s: float, seconds: float) -> list[float]:

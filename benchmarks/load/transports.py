@@ -1,7 +1,7 @@
 """Opening and dropping many sockets."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from benchmarks.load.sockets import connect
 from benchmarks.servers import Server
@@ -9,20 +9,20 @@ from benchmarks.servers import Server
 CONNECTING_AT_ONCE = 32
 
 
-async def open_all(server: Server, tokens: Sequence[str]) -> list[asyncio.Transport]:
-    """Open a socket for each token, some at a time.
+async def open_all(seats: Iterable[tuple[Server, str]]) -> list[asyncio.Transport]:
+    """Open a socket at each server with its token, some at a time.
 
     Raises:
-        RefusedError: the server didn't let one of them in.
+        RefusedError: a server didn't let one of them in.
     """
     gate = asyncio.Semaphore(CONNECTING_AT_ONCE)
 
-    async def one(token: str) -> asyncio.Transport:
+    async def one(server: Server, token: str) -> asyncio.Transport:
         async with gate:
             transport, _ = await connect(server.port, server.path, token)
             return transport
 
-    return list(await asyncio.gather(*map(one, tokens)))
+    return list(await asyncio.gather(*(one(server, token) for server, token in seats)))
 
 
 async def close_all(transports: Sequence[asyncio.Transport]) -> None:

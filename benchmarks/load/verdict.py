@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import msgspec
 
@@ -64,8 +65,51 @@ def frames(speaker: Speaker) -> Iterator[tuple[float, Seen]]:
         raise WrongDeliveryError("a socket's last frame is cut off")
 
 
+class Delivery(NamedTuple):
+    """Somebody else's message that arrived `at` a time, so long after it was sent."""
+
+    at: float
+    latency: float
+    to: Speaker
+
+
+@dataclass(frozen=True)
+class Times:
+    """What a run that is as it should be was made of."""
+
+    acks: list[tuple[float, float]]
+    """When each came, and how long after its message was sent."""
+    deliveries: list[Delivery]
+    acks_ahead: int
+
+    def figures(self, begin: float, end: float) -> Figures:
+        """Return the figures of a span of time."""
+        acks = [latency for at, latency in self.acks if begin <= at < end]
+        deliveries = [latency for at, latency, _ in self.deliveries if begin <= at < end]
+        return Figures(
+            acks_per_s=len(acks) / (end - begin),
+            deliveries_per_s=len(deliveries) / (end - begin),
+            ack_p50=percentile(acks, 50),
+            ack_p99=percentile(acks, 99),
+            delivery_p50=percentile(deliveries, 50),
+            delivery_p99=percentile(deliveries, 99),
+            messages=len(self.acks),
+            deliveries=len(self.deliveries),
+            acks_ahead=self.acks_ahead,
+        )
+
+
 def judge(recording: Recording) -> Figures:
     """Check a run and return its figures.
+
+    Raises:
+        WrongDeliveryError: saying what is wrong.
+    """
+    return times(recording).figures(recording.begin, recording.end)
+
+
+def times(recording: Recording) -> Times:
+    """Check a run and return when what happened.
 
     Raises:
         WrongDeliveryError: saying what is wrong.
@@ -95,8 +139,12 @@ def judge(recording: Recording) -> Figures:
             raise WrongDeliveryError(f"{answered} acks for {len(speaker.sent)} messages")
         got.append((speaker, others, order))
     _check(got, sent_at)
-    deliveries = [(at, at - sent_at[speaker.place.channel_id, seq]) for speaker, others, _ in got for at, seq in others]
-    return _figures(recording, acks, deliveries, sum(_overtaken(order) for _, _, order in got))
+    deliveries = [
+        Delivery(at, at - sent_at[speaker.place.channel_id, seq], speaker)
+        for speaker, others, _ in got
+        for at, seq in others
+    ]
+    return Times(acks, deliveries, sum(_overtaken(order) for _, _, order in got))
 
 
 def _check(
@@ -117,25 +165,3 @@ def _check(
 
 def _overtaken(order: Sequence[int]) -> int:
     return sum(b != a + 1 for a, b in pairwise(order))
-
-
-def _figures(
-    recording: Recording,
-    acks: list[tuple[float, float]],
-    deliveries: list[tuple[float, float]],
-    acks_ahead: int,
-) -> Figures:
-    begin, end = recording.begin, recording.end
-    ack_times = [latency for at, latency in acks if begin <= at < end]
-    delivery_times = [latency for at, latency in deliveries if begin <= at < end]
-    return Figures(
-        acks_per_s=len(ack_times) / (end - begin),
-        deliveries_per_s=len(delivery_times) / (end - begin),
-        ack_p50=percentile(ack_times, 50),
-        ack_p99=percentile(ack_times, 99),
-        delivery_p50=percentile(delivery_times, 50),
-        delivery_p99=percentile(delivery_times, 99),
-        messages=len(acks),
-        deliveries=len(deliveries),
-        acks_ahead=acks_ahead,
-    )
