@@ -11,17 +11,15 @@ from tests.support.chat import chat
 
 Stories = Mapping[str, Story]
 SEARCHED = ("cargo", "freight")
-INDEXED_WITHIN_S = 20
-PREVIEW = 120
 
 
 async def differences(crowd: Crowd, stories: Stories) -> list[str]:
     """Return what is answered that isn't so."""
-    faults = await asyncio.gather(*(_asked(device, stories) for device in crowd.everybody))
+    faults = await asyncio.gather(*(_asked(device, stories, crowd.world.patience_s) for device in crowd.everybody))
     return [fault for some in faults for fault in some]
 
 
-async def _asked(device: Device, stories: Stories) -> list[str]:
+async def _asked(device: Device, stories: Stories, patience_s: float) -> list[str]:
     own = {channel: story for channel, story in stories.items() if device.user in story.members}
     faults = [*await _inbox(device, own), *await _ready(device, own)]
     for channel, story in stories.items():
@@ -30,7 +28,7 @@ async def _asked(device: Device, stories: Stories) -> list[str]:
         else:
             faults += await _nothing(device, channel, story)
     for word in SEARCHED:
-        faults += await _search(device, word, own)
+        faults += await _search(device, word, own, patience_s)
     return [f"{fault}; {device.user} at {device.url}" for fault in faults]
 
 
@@ -202,12 +200,12 @@ async def _revisions(device: Device, message: str, text: Text) -> list[str]:
     return list(_unlike(f"revisions of {message}", told, expected))
 
 
-async def _search(device: Device, word: str, own: Stories) -> list[str]:
+async def _search(device: Device, word: str, own: Stories, patience_s: float) -> list[str]:
     """Everything that says it now is found, newest first; the index may take a while."""
     expected = {message for s in own.values() for message, text in s.texts.items() if word in text.content}
     found: list[str] = []
     try:
-        async with asyncio.timeout(INDEXED_WITHIN_S):
+        async with asyncio.timeout(patience_s):
             while set(found) != expected or len(found) != len(expected):
                 found = [item["message"]["id"] for item in await _pages(device, "/api/search", q=word, limit=50)]
     except TimeoutError:

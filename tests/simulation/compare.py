@@ -13,7 +13,6 @@ from tests.simulation.view import ChannelView, Shown
 from tests.support.log import damage
 from tests.support.servers import Server
 
-SETTLED_WITHIN_S = 30
 SLACK_S = 5.0
 """Between the moment that a record names and its commit."""
 HEADS = """
@@ -66,7 +65,7 @@ async def _unsettled(crowd: Crowd) -> list[str]:
     connection = await asyncpg.connect(crowd.world.dsn)
     behind: list[str] = []
     try:
-        async with asyncio.timeout(SETTLED_WITHIN_S):
+        async with asyncio.timeout(crowd.world.patience_s):
             while behind := [*_behind(crowd, await connection.fetch(HEADS, list(crowd.users.values())))]:
                 await asyncio.sleep(0.05)
     except TimeoutError:

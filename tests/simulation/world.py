@@ -25,7 +25,18 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_d
 
 
 class World(msgspec.Struct):
-    """What a simulation runs on. Without Redis there is one instance only. `postmaster`: where one may be killed."""
+    """What a simulation runs on. Without Redis there is one instance only.
+
+    Args:
+        dsn: the database.
+        servers: the instances.
+        lines: how clients reach each of them.
+        key: the host's.
+        redis: what the instances tell each other by.
+        network: the second one's way there.
+        postmaster: finds the PostgreSQL that may be killed.
+        patience_s: how long what is bound to happen may take.
+    """
 
     dsn: str
     servers: list[Server]
@@ -34,6 +45,7 @@ class World(msgspec.Struct):
     redis: RedisServer | None = None
     network: Partition | None = None
     postmaster: Callable[[], int] | None = None
+    patience_s: float = 30.0
 
     @property
     def urls(self) -> list[str]:
