@@ -17,6 +17,7 @@ from kernel.http.body import StrictRequest
 from kernel.http.head import answering_head
 from kernel.http.openapi import PublishedRoutes
 from kernel.http.request_id import RequestIdMiddleware
+from kernel.ratelimit import RateLimit
 from kernel.settings import Settings, load
 from kernel.signals import Signals
 from kernel.startup import opened
@@ -34,6 +35,8 @@ from realtime.redis_backplane import RedisBackplane
 
 MAX_BODY_BYTES = 1024 * 1024
 OUTBOX_OVERDUE_S = 60.0
+BURST = 4
+"""Seconds' worth of requests that a person may make at once, as with frames."""
 
 
 class Parley:
@@ -131,6 +134,7 @@ def create_app(settings: Settings | None = None, *, parley: Parley | None = None
             yield
 
     published = PublishedRoutes(about(parley.settings.public_url), sockets=parley.messaging.sockets)
+    per_s = parley.settings.max_requests_per_s
     app = Litestar(
         route_handlers=[
             *health.routes(parley.needed(), parley.wanted()),
@@ -143,7 +147,13 @@ def create_app(settings: Settings | None = None, *, parley: Parley | None = None
         exception_handlers={Exception: problems.render},
         request_class=StrictRequest,
         request_max_body_size=MAX_BODY_BYTES,
-        state=State({access.AUTHENTICATOR: parley.identity.authenticator, "parley": parley}),
+        state=State(
+            {
+                access.AUTHENTICATOR: parley.identity.authenticator,
+                access.REQUESTS: RateLimit("requests", per_s=per_s, burst=per_s * BURST),
+                "parley": parley,
+            }
+        ),
         openapi_config=published.config,
         cors_config=cors.config(parley.settings.allowed_origins),
         plugins=[published],

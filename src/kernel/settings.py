@@ -62,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_message_chars: Count = 5000
     max_frame_bytes: Count = 16 * 1024
     max_frames_per_s: Positive = 50
+    max_requests_per_s: Positive = 50
     max_sockets_per_user: Count = 10
     max_sockets: Count = 20_000
     max_joining: Count = 2_500

@@ -16,6 +16,7 @@ from tests.support.servers import Host, Server, running_server
 
 LIMITS = {
     "PARLEY_MAX_FRAMES_PER_S": "10",
+    "PARLEY_MAX_REQUESTS_PER_S": "10",
     "PARLEY_MESSAGES_PER_S": "0.01",
     "PARLEY_MESSAGE_BURST": "3",
     "PARLEY_MAX_SOCKETS": "3",
@@ -37,6 +38,17 @@ async def test_frames(host: Host) -> None:
         assert await socket.closed() == 4429
     assert socket.socket.close_reason == "At most 10 frames a second, 40 at once"
     assert len([frame for frame in socket.seen if frame["type"] == "pong"]) == 40
+
+
+def test_requests_of_a_person_and_none_of_a_host(host: Host) -> None:
+    with host.person(host.user("dia")) as http:
+        answers = [http.get("/api/users/me") for _ in range(60)]
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert {answer.status_code for answer in refused} == {429}
+    assert refused[0].json()["detail"] == "At most 10 requests a second, 40 at once"
+    assert int(refused[0].headers["Retry-After"]) >= 1
+    for _ in range(60):
+        assert host.http.get("/api/contexts/booking/none").status_code == 404
 
 
 async def test_messages_by_whichever_door(host: Host) -> None:

@@ -181,6 +181,7 @@ def environment(dsn: str, data_dir: Path, **settings: str) -> dict[str, str]:
         "PARLEY_MESSAGES_PER_S": "100000",
         "PARLEY_MESSAGE_BURST": "100000",
         "PARLEY_MAX_FRAMES_PER_S": "100000",
+        "PARLEY_MAX_REQUESTS_PER_S": "100000",
     }
     return inherited | defaults | settings
 

@@ -11,8 +11,11 @@ from litestar.handlers import BaseRouteHandler
 
 from kernel.auth import Authenticator, Principal
 from kernel.errors import ForbiddenError, ParleyError, UnauthenticatedError
+from kernel.ratelimit import RateLimit
 
 AUTHENTICATOR = "parley_authenticator"
+REQUESTS = "parley_requests"
+"""Under these names the application's state holds who knows the callers, and how much each person may ask."""
 
 ANYONE = "anyone"
 USER = "user"
@@ -40,6 +43,7 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     Raises:
         UnauthenticatedError: no credentials, or bad ones.
         ForbiddenError: a caller of another kind, role or scope.
+        TooManyRequestsError: a person who asks too much; hosts ask for many people, and are not limited.
     """
     allowed: frozenset[str] = handler.opt.get("who", frozenset())
     if ANYONE in allowed:
@@ -48,6 +52,9 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     principal = await authenticator.authenticate(_bearer(connection.headers.get("authorization", "")))
     if not any(_is(principal, kind) for kind in allowed):
         raise ForbiddenError("These credentials don't allow this call")
+    requests: RateLimit | None = connection.app.state.get(REQUESTS)
+    if requests is not None and principal.kind == "user":
+        requests.take(principal.id)
     connection.scope["user"] = principal
 
 

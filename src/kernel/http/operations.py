@@ -14,7 +14,7 @@ from litestar.typing import FieldDefinition
 
 from kernel import errors
 from kernel.auth.principal import DeactivatedError
-from kernel.http.access import ANYONE
+from kernel.http.access import ADMIN, ANYONE, USER
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
 NOT_FROM_OUTSIDE = {"data", "request", "scope", "state"}
@@ -98,6 +98,7 @@ class Operation(msgspec.Struct, frozen=True):
             errors.NotFoundError: bool(self.path_names),
             errors.ConflictError: any(parameter.name == IDEMPOTENCY_KEY for parameter in parameters),
             errors.TooLargeError: self.body is not None,
+            errors.TooManyRequestsError: bool(self.callers & {USER, ADMIN}),
             errors.UnavailableError: self.callers != {ANYONE},
             errors.InternalError: True,
         }
@@ -111,8 +112,8 @@ def _can_be_malformed(parameter: Parameter) -> bool:
 
 
 def operations(routes: list[HTTPRoute]) -> Iterator[Operation]:
-    """Yield those that are part of the contract."""
+    """Yield those that are part of the contract, always in the same order."""
     for route in routes:
-        for method, (handler, _) in route.route_handler_map.items():
+        for method, (handler, _) in sorted(route.route_handler_map.items(), key=lambda one: str(one[0])):
             if handler.resolve_include_in_schema():
                 yield Operation(route.path_format, frozenset(route.path_parameters), str(method), handler)
