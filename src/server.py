@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -17,6 +18,11 @@ from realtime.protocol import ParleyWebSocketProtocol
 GRACE_S = 10
 BACKLOG = 4096
 POLL_S = 0.1
+
+
+def _no_event(record: logging.LogRecord) -> bool:
+    """A peer's bad bytes close its socket; with a traceback for each it could fill the log."""
+    return not record.getMessage().startswith("Invalid UTF-8")
 
 
 class Server(uvicorn.Server):
@@ -68,6 +74,7 @@ class Server(uvicorn.Server):
 
 def build(settings: Settings, *, host: str, port: int) -> Server:
     """Return the server, not yet running."""
+    logging.getLogger("uvicorn.error").addFilter(_no_event)
     parley = Parley(settings)
     app: Litestar = create_app(parley=parley)
     config = uvicorn.Config(
