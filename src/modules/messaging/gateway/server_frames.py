@@ -171,7 +171,7 @@ class Resumed(ServerFrame, frozen=True, tag="resumed"):
 
 
 class Receipt(ServerFrame, frozen=True, tag="receipt"):
-    """How far somebody has come; it only grows."""
+    """How far somebody has come. It only grows: where two differ the greater counts, in whichever order they came."""
 
     channel_id: UUID
     user_id: str
