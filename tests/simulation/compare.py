@@ -139,16 +139,29 @@ def _of_answer(crowd: Crowd, done: Done, told: Mapping[str, Story]) -> Iterator[
         if [(r.sender_id, r.content) for r in records] != [(done.user, done.step.value)]:
             yield f"lost: {what}, and the log has {[(r.seq, r.sender_id, r.content) for r in records]}"
     elif done.status in {200, 201} and done.step.what in {"read", "delivered"}:
-        yield from _of_marks(what, done, told[done.body["channel_id"]])
+        yield from _of_marks(crowd, what, done, told[done.body["channel_id"]])
     story = told.get(crowd.channels.get(done.step.channel, ""))
     if story is not None and done.step.what in {"send", "read", "delivered", "mute"}:
         yield from _of_refusal(what, done, story)
 
 
-def _of_marks(what: str, done: Done, story: Story) -> Iterator[str]:
+def _of_marks(crowd: Crowd, what: str, done: Done, story: Story) -> Iterator[str]:
+    """Check that marks are nowhere before where they were said to be: now, and whenever it was asked afterwards."""
     place = story.places[done.user]
-    if done.body["last_read_seq"] > place.read or done.body["last_delivered_seq"] > place.delivered:
-        yield f"marks: {what} was answered by {done.body}, and they are {place}"
+    later = [_marks(other) for other in crowd.done if _is_after(other, done)]
+    for delivered, read in [(place.delivered, place.read), *later]:
+        if delivered < _marks(done)[0] or read < _marks(done)[1]:
+            yield f"marks: back, {what} was answered by {done.body}, and later they are {delivered}, {read}"
+
+
+def _is_after(other: Done, done: Done) -> bool:
+    """Whether it is about the same marks, and was begun when the other was over."""
+    same = other.user == done.user and other.body.get("channel_id") == done.body["channel_id"]
+    return same and "last_read_seq" in other.body and other.began > done.ended
+
+
+def _marks(done: Done) -> tuple[int, int]:
+    return done.body["last_delivered_seq"], done.body["last_read_seq"]
 
 
 def _of_refusal(what: str, done: Done, story: Story) -> Iterator[str]:

@@ -65,9 +65,7 @@ class Device:
         self.user = user
         self.view = View()
         self.frames: list[str] = []
-        self.receipts: dict[tuple[str, str], tuple[int, int]] = {}
         self.http = Line(url, token)
-        self.busy = asyncio.Lock()
         self.url, self.token = url, token
         self._past: dict[str, Any] = {}
         self._life: asyncio.Task[None] | None = None

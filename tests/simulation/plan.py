@@ -13,7 +13,7 @@ CONTEXTS = ("booking", "dispute")
 ROLES = {"booking": ("worker", "supervisor", "lender_admin"), "dispute": ("party", "mediator", "observer")}
 GROUP_ROLES = ("admin", "moderator", "member")
 EMOJI = ("👍", "❤️", "🏗️")
-SERVER_TROUBLES = ("kill", "stop", "cut", "backends_killed", "postgres_killed")
+SERVER_TROUBLES = ("killed", "stopped", "paused", "cut", "backends_killed", "postgres_paused", "postgres_killed")
 REDIS_TROUBLES = ("redis_killed", "redis_paused", "redis_cut", "redis_stalled")
 TROUBLES = (SERVER_TROUBLES, REDIS_TROUBLES)
 TROUBLE_EVERY = 30
@@ -42,6 +42,7 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
         other: whom it is about.
         value: a text, an emoji, a role, a status or a trouble.
         people: whom the host wants in a context, in which roles.
+        hasty: whether it doesn't wait for the step before it on its device.
         ahead: how far past what the device knows a mark is put; below 0: before it.
         wait_ms: how long after the step before it is begun.
         for_ms: how long a trouble, or a device's absence, takes.
@@ -56,6 +57,7 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     other: str = ""
     value: str = ""
     people: dict[str, str] = {}
+    hasty: bool = False
     ahead: int = 0
     wait_ms: int = 0
     for_ms: int = 0
@@ -121,6 +123,7 @@ class Draw:
             way=self._random.choice(("socket", "socket", "http")),
             channel=place,
             other=self._random.choice(others),
+            hasty=what != "restart" and self._random.random() < 0.3,
             wait_ms=self._random.randrange(LONGEST_PAUSE_MS),
         )
 

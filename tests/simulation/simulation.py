@@ -18,7 +18,9 @@ SHOWN = 12
 
 
 class Simulation:
-    """One run. Steps of one device, and troubles of one kind, come one after the other; all else at once."""
+    """One run. Steps of one device, unless they are hasty, and troubles of one kind come one after the other; all
+    else happens at once.
+    """
 
     def __init__(self, crowd: Crowd) -> None:
         self._crowd = crowd
@@ -52,14 +54,16 @@ class Simulation:
 
     async def rest(self) -> None:
         """Wait until all that was begun is over."""
-        await asyncio.gather(*self._turns.values())
+        await asyncio.gather(*self._begun.values())
 
     def _queue(self, number: int, step: Step) -> None:
         turn: object = self._crowd.device(step)
         if step.what == "trouble":
             turn = step.value in REDIS_TROUBLES
-        before = [task for task in (self._turns.get(turn), self._begun.get(step.message)) if task is not None]
-        self._turns[turn] = self._begun[number] = asyncio.create_task(self._after(before, number, step))
+        before = [None if step.hasty else self._turns.get(turn), self._begun.get(step.message)]
+        self._begun[number] = asyncio.create_task(self._after([task for task in before if task], number, step))
+        if not step.hasty:
+            self._turns[turn] = self._begun[number]
 
     async def _after(self, before: list[asyncio.Task[None]], number: int, step: Step) -> None:
         """Do a step after the one before it, and after that whose message it is about. One without end is found out."""

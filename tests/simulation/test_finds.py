@@ -39,7 +39,7 @@ async def test_what_is_broken_is_found(dsn: str, tmp_path: Path, variant: str) -
 
 async def test_a_lost_message_is_found(dsn: str, tmp_path: Path) -> None:
     """The broken variant acknowledges what it hasn't written yet, and is killed."""
-    drawn = plan(SEED, LENGTH, troubles=[["kill"]])
+    drawn = plan(SEED, LENGTH, troubles=[["killed"]])
     with a_small_world(dsn, tmp_path, variant="ack_before_commit") as world:
         world.patience_s = PATIENCE_S
         faults = await simulate(world, drawn)

@@ -6,12 +6,13 @@ Clients reach each instance by a line of its own, whose address stays the same o
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import asyncpg
 import msgspec
+import psutil
 
 from tests.simulation.plan import REDIS_TROUBLES, Step
 from tests.support.partition import Partition, partition
@@ -46,6 +47,7 @@ class World(msgspec.Struct):
     network: Partition | None = None
     postmaster: Callable[[], int] | None = None
     patience_s: float = 30.0
+    _stopped: list[psutil.Process] = []
 
     @property
     def urls(self) -> list[str]:
@@ -70,12 +72,17 @@ class World(msgspec.Struct):
     def _begin(self, step: Step) -> None:
         server, line = self._place(step)
         match step.value:
-            case "kill":
+            case "killed":
                 server.kill()
-            case "stop":
+            case "stopped":
                 server.stop()
+            case "paused":
+                psutil.Process(server.pid).suspend()
             case "cut":
                 line.cut()
+            case "postgres_paused":
+                self._stopped = self._backends()
+                _each(self._stopped, psutil.Process.suspend)
             case "postgres_killed" if self.postmaster is not None:
                 os.kill(self.postmaster(), signal.SIGKILL)
             case trouble if trouble in REDIS_TROUBLES and self.redis is not None and self.network is not None:
@@ -86,11 +93,15 @@ class World(msgspec.Struct):
     def _end(self, step: Step) -> None:
         server, line = self._place(step)
         match step.value:
-            case "kill" | "stop":
+            case "killed" | "stopped":
                 server.start()
                 line.lead_to(server.port)
+            case "paused":
+                psutil.Process(server.pid).resume()
             case "cut":
                 line.heal()
+            case "postgres_paused":
+                _each(self._stopped, psutil.Process.resume)
             case trouble if trouble in REDIS_TROUBLES and self.redis is not None and self.network is not None:
                 end = {"killed": self.redis.start, "paused": self.redis.resume}
                 network = {"cut": self.network.heal, "stalled": self.network.heal}
@@ -99,6 +110,9 @@ class World(msgspec.Struct):
     def _place(self, step: Step) -> tuple[Server, Partition]:
         at = step.device % len(self.servers)
         return self.servers[at], self.lines[at]
+
+    def _backends(self) -> list[psutil.Process]:
+        return [] if self.postmaster is None else psutil.Process(self.postmaster()).children(recursive=True)
 
     async def _kill_backends(self) -> None:
         connection = await asyncpg.connect(self.dsn)
@@ -117,6 +131,12 @@ class World(msgspec.Struct):
                 else:
                     await connection.close()
                     return
+
+
+def _each(processes: Iterable[psutil.Process], do: Callable[[psutil.Process], None]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            do(process)
 
 
 @contextmanager
