@@ -111,6 +111,17 @@ def test_the_status_of_a_message_follows_from_everybody_elses_marks(booking: Boo
     assert booking.statuses() == ["sent"] * 5, "nobody is left to read it"
 
 
+def test_who_joins_later_takes_no_status_back(booking: Booking) -> None:
+    for who in ("ben", "cem"):
+        booking.mark(who, "read", HEAD)
+    booking.put("ana", "ben", "cem", "eve")
+    assert booking.statuses() == ["read"] * HEAD
+    booking.say(HEAD)
+    for who in ("ben", "cem"):
+        booking.mark(who, "read", HEAD + 2)
+    assert booking.statuses() == ["read"] * HEAD + ["sent"], "this one is for eve, too"
+
+
 def test_a_revised_message_says_how_far_it_has_come(booking: Booking) -> None:
     first = booking.people["ana"].get(f"/api/channels/{booking.channel}/messages").json()["items"][0]
     for who in ("ben", "cem"):

@@ -60,10 +60,13 @@ async def move(connection: Connection, asked: Sequence[tuple[UUID, str, int, int
 
 
 OTHERS = """
-SELECT min(last_delivered_seq) FILTER (WHERE left_seq IS NULL), min(last_read_seq) FILTER (WHERE left_seq IS NULL)
+SELECT min(greatest(last_delivered_seq, joined_seq)) FILTER (WHERE left_seq IS NULL),
+    min(greatest(last_read_seq, joined_seq)) FILTER (WHERE left_seq IS NULL)
 FROM chat_participants WHERE channel_id = $1 AND user_id <> $2
 """
-"""`FILTER`: else, until the first ANALYZE, everybody's places are looked through by the index of present ones."""
+"""Who joins later takes nothing back: what stands before their joining doesn't wait for them.
+
+`FILTER`: else, until the first ANALYZE, everybody's places are looked through by the index of present ones."""
 
 
 class Others(NamedTuple):
