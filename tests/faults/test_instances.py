@@ -185,6 +185,17 @@ async def test_a_new_channel_and_a_new_participant_are_known_everywhere(pair: Pa
             pair.redis.start()
 
 
+async def test_who_is_let_in_while_the_database_is_away_hears_of_it_when_it_is_back(pair: Pair, tmp_path: Path) -> None:
+    """Nothing else happens in the channel that would show what they have missed."""
+    dia = pair.host.user("dia")
+    with running_server(pair.dsn, tmp_path, variant="away_once", REDIS_URL=pair.redis.url) as unlucky:
+        async with chat(unlucky.ws_url, dia) as late, two_in_a_booking(pair) as (name, _, channel):
+            people = {"ana": "worker", "ben": "supervisor", "dia": "lender_admin"}
+            await asyncio.to_thread(pair.host.context, name, people)
+            joined = await heard(late, channel, "participant.joined")
+    assert (joined["user_id"], joined["seq"]) == ("dia", 2)
+
+
 @pytest.mark.parametrize("redis", ["there", "away"])
 async def test_who_is_removed_hears_nothing_more_on_any_instance(pair: Pair, redis: str) -> None:
     if redis == "away":

@@ -15,7 +15,7 @@ import structlog
 from msgspec.structs import replace
 
 import cli
-from kernel.errors import ForbiddenError
+from kernel.errors import ForbiddenError, UnavailableError
 from modules.identity.module import IdentityModule
 from modules.messaging import domain, views
 from modules.messaging.gateway import broadcast, receipts, resumption, server_frames, watching
@@ -302,6 +302,17 @@ def dies_before_commit(patch: Patch) -> None:
 def dies_after_commit(patch: Patch) -> None:
     """No broken variant but a fault: the process is killed between the commit of a message and its ack."""
     patch(broadcast.Broadcast, "announce", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def away_once(patch: Patch) -> None:
+    """No broken variant but a fault: the database is away when the first to catch up asks for what they missed."""
+    page = Resumption._page
+
+    async def away(*what: Any) -> list[int]:
+        patch(Resumption, "_page", page)
+        raise UnavailableError("The database is away; try again")
+
+    patch(Resumption, "_page", away)
 
 
 def no_grace(patch: Patch) -> None:

@@ -148,12 +148,19 @@ class Reconciler:
         asyncio.get_running_loop().call_later(RETRY_S, self.membership_changed, str(channel_id))
 
     async def _let_in(self, connection: Connection, channel_id: UUID, after: int) -> None:
-        """Let somebody hear a channel that they joined on another instance, from the record after `after` on."""
+        """Let somebody hear a channel that they joined on another instance, from the record after `after` on.
+
+        When the database is away meanwhile, they are let in once more when it is back.
+        """
         topic = channel_topic(channel_id)
         connection.hold(topic)
         self._hub.subscribe(connection, topic)
         await self._hub.backplane.settled()
-        await self._resumption.catch_up(connection, channel_id, after)
+        try:
+            await self._resumption.catch_up(connection, channel_id, after)
+        except UnavailableError:
+            self._hub.unsubscribe(connection, topic)
+            self._again(channel_id)
 
     def _run(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
