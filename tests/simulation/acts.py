@@ -21,10 +21,10 @@ class Acts:
     def __init__(self, crowd: Crowd) -> None:
         self._crowd = crowd
 
-    async def do(self, number: int, step: Step) -> None:
+    async def do(self, step: Step) -> None:
         """Do a step, and note how it went; what can't be done yet isn't."""
         device = self._crowd.device(step)
-        done = self._crowd.begun(number, step, device.user)
+        done = self._crowd.begun(step, device.user)
         try:
             answer = await ACTS[step.what](self, done)
             done.status, done.body = answer or (0, {})
@@ -37,7 +37,7 @@ class Acts:
 
     async def send(self, done: Done) -> Answer:
         step, device = done.step, self._crowd.device(done.step)
-        client_id = f"step {done.number}"
+        client_id = f"step {done.step.number}"
         if step.way == "socket":
             message = await device.client.send(self._target(done), step.value, client_id=client_id)
             return self._sent(done, 201, to_builtins(message))
@@ -47,7 +47,7 @@ class Acts:
         return self._sent(done, *await device.http.ask("POST", f"/api/{place}/messages", body))
 
     async def revise(self, done: Done) -> Answer | None:
-        client_id = f"step {done.number}"
+        client_id = f"step {done.step.number}"
 
         async def by_socket(device: Device, message: str) -> object:
             return await device.client.revise(message, done.step.value, client_id=client_id)
@@ -130,13 +130,13 @@ class Acts:
         """A context by its name, or by its channel's id where that is known; both come to the same."""
         name = done.step.channel
         known = self._crowd.channels.get(name)
-        if name in CONTEXTS and (known is None or done.number % 2):
+        if name in CONTEXTS and (known is None or done.step.number % 2):
             return name, self._crowd.context(name)
         return self._crowd.channels[name]
 
     def _sent(self, done: Done, status: int, body: dict[str, Any]) -> Answer:
         if status in {200, 201}:
-            self._crowd.messages[done.number] = body["id"]
+            self._crowd.messages[done.step.number] = body["id"]
             self._crowd.channels.setdefault(done.step.channel, body["channel_id"])
         return status, body
 

@@ -187,10 +187,11 @@ def _reactions(text: Text) -> Iterator[dict[str, Any]]:
 
 
 def _status(seq: int, story: Story, user: str) -> str:
-    others = [story.places[other] for other in story.members if other != user]
-    if others and all(place.read >= seq for place in others):
+    """What was there before somebody joined doesn't wait for them."""
+    others = [story.places[other] for other in story.members if other != user and story.joined[other] < seq]
+    if len(story.members) > 1 and all(place.read >= seq for place in others):
         return "read"
-    return "delivered" if others and all(place.delivered >= seq for place in others) else "sent"
+    return "delivered" if len(story.members) > 1 and all(place.delivered >= seq for place in others) else "sent"
 
 
 async def _revisions(device: Device, message: str, text: Text) -> list[str]:

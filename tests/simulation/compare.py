@@ -42,15 +42,26 @@ ANSWERED = {0, 200, 201, 204}
 async def differences(crowd: Crowd) -> list[str]:
     """Let everybody settle, and return what isn't as the log has it."""
     faults = [*await _unsettled(crowd)]
+    heard = [(device, device.take()) for device in crowd.everybody]
     told = await stories(crowd.world.dsn, crowd.users)
     faults += [fault for story in told.values() for fault in _of_log(story)]
     hearing = Hearing(told)
-    for device in crowd.everybody:
-        faults += [*_of_device(device, told), *hearing.faults(device)]
+    for device, frames in heard:
+        faults += [*_of_device(device, told), *hearing.faults(device, frames)]
     for done in crowd.done:
         faults += _of_answer(crowd, done, told)
     faults += [f"failed: {line}" for server in crowd.world.servers for line in _failures(server)]
-    return faults or await answers.differences(crowd, told)
+    return faults or await _unlike_answers(crowd, told)
+
+
+async def _unlike_answers(crowd: Crowd, told: Mapping[str, Story]) -> list[str]:
+    """Return what HTTP says otherwise. Marks that nobody answers for may still be on their way: then ask again."""
+    while faults := await answers.differences(crowd, told):
+        now = await stories(crowd.world.dsn, crowd.users)
+        if all(now[channel].places == story.places for channel, story in told.items()):
+            break
+        told = now
+    return faults
 
 
 def _failures(server: Server) -> Iterator[str]:
@@ -128,13 +139,13 @@ def _same(shown: Shown, expected: Shown) -> bool:
 
 def _of_answer(crowd: Crowd, done: Done, told: Mapping[str, Story]) -> Iterator[str]:
     """Check that an answer is one that there may be, and that what was accepted is there, once."""
-    what = f"step {done.number}, {done.step.what} by {done.step.way}: {done.status} {done.problem}"
+    what = f"step {done.step.number}, {done.step.what} by {done.step.way}: {done.status} {done.problem}"
     if done.ended == 0.0:
         yield f"hangs: {what}"
     elif done.status not in ANSWERED | MAY_BE_REFUSED[done.step.what] or "client-id" in done.problem:
         yield f"refused: {what} {done.body}"
     elif done.status in {200, 201} and done.step.what in {"send", "revise"}:
-        client_id = f"step {done.number}"
+        client_id = f"step {done.step.number}"
         records = [r for s in told.values() for r in s.log.records if r.client_id == client_id]
         if [(r.sender_id, r.content) for r in records] != [(done.user, done.step.value)]:
             yield f"lost: {what}, and the log has {[(r.seq, r.sender_id, r.content) for r in records]}"

@@ -5,23 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.simulation.world import World, a_world
-from tests.support.databases import databases
+from tests.simulation.world import World, a_mortal_world
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Two instances on a PostgreSQL of their own."""
-    directory = tmp_path_factory.mktemp("world")
-
-    def postmaster() -> int:
-        return int(next(directory.rglob("postmaster.pid")).read_text().split()[0])
-
-    with (
-        databases(directory / "postgres") as mortal,
-        mortal.fresh() as dsn,
-        a_world(dsn, directory, postmaster=postmaster) as running,
-    ):
+    with a_mortal_world(tmp_path_factory.mktemp("world")) as running:
         yield running
 
 

@@ -23,7 +23,6 @@ PASSING = {429, 503}
 class Done(msgspec.Struct):
     """A step that was done, and its answer. `status` 0: nobody knows what became of it."""
 
-    number: int
     step: Step
     user: str
     began: float
@@ -59,7 +58,7 @@ class Line:
 
 
 class Device:
-    """Somebody's device at one instance. `frames` are what came since somebody took them."""
+    """Somebody's device at one instance. `frames` are what came since they were taken."""
 
     def __init__(self, url: str, user: str, token: str) -> None:
         self.user = user
@@ -82,6 +81,11 @@ class Device:
             self._life.cancel()
             await asyncio.gather(self._life, return_exceptions=True)
         self._past = {"positions": self.client.positions, "epoch": self.client.epoch}
+
+    def take(self) -> list[str]:
+        """Return the frames that came since this was last asked."""
+        frames, self.frames[:] = [*self.frames], []
+        return frames
 
     async def close(self) -> None:
         """End."""
@@ -149,9 +153,9 @@ class Crowd:
         """Return people and roles as the host tells them."""
         return [{"user_id": self.users[name], "role": role} for name, role in roles.items()]
 
-    def begun(self, number: int, step: Step, user: str) -> Done:
+    def begun(self, step: Step, user: str) -> Done:
         """Note that a step has begun."""
-        done = Done(number, step, user, time.time())
+        done = Done(step, user, time.time())
         self.done.append(done)
         return done
 

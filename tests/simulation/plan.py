@@ -5,6 +5,7 @@ from random import Random
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 PEOPLE = ("ana", "ben", "cem", "dia", "eve")
 GROUPS = ("team", "crew")
@@ -34,6 +35,7 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Args:
         what: the kind of step.
+        number: what it is called by: others are about its message.
         who: who does it; nobody: the host, or fate.
         device: on which of their devices, each of which is at an instance of its own.
         way: by what it goes, where there are two.
@@ -49,6 +51,7 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     what: What
+    number: int = 0
     who: str = ""
     device: int = 0
     way: Literal["socket", "http"] = "socket"
@@ -132,10 +135,10 @@ class Draw:
         number, text = self._random.choice(self._texts[-12:])
         step = self._by_somebody(what, text.channel)
         who = text.who if what in {"revise", "delete"} and self._random.random() < 0.8 else step.who
-        return msgspec.structs.replace(step, who=who, message=number)
+        return replace(step, who=who, message=number)
 
     def _completed(self, step: Step, number: int) -> Step:
-        return msgspec.structs.replace(
+        return replace(
             step,
             value=self._value(step.what, number),
             people=self._wanted(step.channel) if step.what == "context" else {},
@@ -169,4 +172,5 @@ def plan(seed: int, length: int, troubles: Sequence[Sequence[str]] = TROUBLES) -
             steps.append(draw.trouble(troubles[len(steps) // TROUBLE_EVERY % len(troubles)]))
         if len(steps) % QUIET_EVERY == 0:
             steps.append(Step("quiet"))
-    return Plan(seed, length, [*steps, Step("quiet")])
+    numbered = [replace(step, number=number) for number, step in enumerate([*steps, Step("quiet")])]
+    return Plan(seed, length, numbered)

@@ -42,30 +42,30 @@ class Simulation:
 
     async def run(self, plan: Plan) -> list[str]:
         """Do all steps; returns the first differences that there are at a quiet moment."""
-        for number, step in enumerate(plan.steps):
+        for step in plan.steps:
             await asyncio.sleep(step.wait_ms / 1000)
             if step.what != "quiet":
-                self._queue(number, step)
+                self._queue(step)
                 continue
             await self.rest()
             if faults := await differences(self._crowd):
-                return [f"after step {number}: {fault}" for fault in faults]
+                return [f"after step {step.number}: {fault}" for fault in faults]
         return []
 
     async def rest(self) -> None:
         """Wait until all that was begun is over."""
         await asyncio.gather(*self._begun.values())
 
-    def _queue(self, number: int, step: Step) -> None:
+    def _queue(self, step: Step) -> None:
         turn: object = self._crowd.device(step)
         if step.what == "trouble":
             turn = step.value in REDIS_TROUBLES
         before = [None if step.hasty else self._turns.get(turn), self._begun.get(step.message)]
-        self._begun[number] = asyncio.create_task(self._after([task for task in before if task], number, step))
+        self._begun[step.number] = asyncio.create_task(self._after([task for task in before if task], step))
         if not step.hasty:
-            self._turns[turn] = self._begun[number]
+            self._turns[turn] = self._begun[step.number]
 
-    async def _after(self, before: list[asyncio.Task[None]], number: int, step: Step) -> None:
+    async def _after(self, before: list[asyncio.Task[None]], step: Step) -> None:
         """Do a step after the one before it, and after that whose message it is about. One without end is found out."""
         for task in before:
             await task
@@ -76,7 +76,7 @@ class Simulation:
         else:
             with suppress(TimeoutError):
                 async with asyncio.timeout(STEP_WITHIN_S):
-                    await self._acts.do(number, step)
+                    await self._acts.do(step)
 
     async def _restart(self, step: Step) -> None:
         device = self._crowd.device(step)

@@ -48,11 +48,13 @@ async def test_a_lost_message_is_found(dsn: str, tmp_path: Path) -> None:
 
 async def test_an_instance_that_looks_for_nothing_is_found(dsn: str, tmp_path: Path) -> None:
     """The broken variant doesn't read the log when Redis is silent."""
-    silence = Step("trouble", value="redis_killed", for_ms=2500)
-    words = [
-        Step("send", who="ana", device=n, channel=GROUPS[0], value=f"cargo number {n}", wait_ms=100) for n in range(8)
-    ]
+    steps = [Step("trouble", value="redis_killed", for_ms=2500)]
+    for number in range(1, 9):
+        value = f"cargo number {number}"
+        steps.append(
+            Step("send", number, who="ana", device=number, channel=GROUPS[0], value=value, wait_ms=100),
+        )
     with a_world(dsn, tmp_path, variant="deaf_to_the_log") as world:
         world.patience_s = PATIENCE_S
-        faults = await simulate(world, Plan(SEED, LENGTH, [silence, *words, Step("quiet")]))
+        faults = await simulate(world, Plan(SEED, LENGTH, [*steps, Step("quiet")]))
     assert_found(faults, "missing")

@@ -15,6 +15,7 @@ import msgspec
 import psutil
 
 from tests.simulation.plan import REDIS_TROUBLES, Step
+from tests.support.databases import databases
 from tests.support.partition import Partition, partition
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.servers import Host, Server, running_server
@@ -153,6 +154,21 @@ def a_world(
             for name, way in zip(("one", "two"), ways, strict=True)
         ]
         yield _world(stack, dsn, servers, redis=redis, network=network, postmaster=postmaster)
+
+
+@contextmanager
+def a_mortal_world(directory: Path) -> Iterator[World]:
+    """Run two instances on a PostgreSQL of their own, which may be killed."""
+
+    def postmaster() -> int:
+        return int(next(directory.rglob("postmaster.pid")).read_text().split()[0])
+
+    with (
+        databases(directory / "postgres") as mortal,
+        mortal.fresh() as dsn,
+        a_world(dsn, directory, postmaster=postmaster) as world,
+    ):
+        yield world
 
 
 @contextmanager
