@@ -94,15 +94,23 @@ def test_the_readme_does_what_it_says(outputs: tuple[str, str]) -> None:
     assert output.count('"type":"message.created"') == 1
     assert output.count('"type":"participant.left"') == 1
     assert sorted(problems(output)) == ["/problems/client-id-conflict", "/problems/not-found"]
-    [first, again] = re.findall(r'{"id":"([^"]*)","channel_id":"[^"]*","seq":1,[^\n]*?"status":"sent"', output)
-    assert first == again
+    told = re.findall(r'{"id":"([^"]*)","channel_id":"[^"]*","seq":1,[^\n]*?"status":"sent"', output)
+    assert told == [told[0]] * 3, "the answer, its repeat and the history"
 
 
 def test_the_guide_to_embedding_does_what_it_says(outputs: tuple[str, str]) -> None:
     _, output = outputs
     assert problems(output) == []
     assert output.count('"status":"created"') == 2
-    assert output.count('"content":"Gate 2."') == 3  # the answer and two pages
+    assert output.count('"content":"Gate 2."') == 4  # the answer, two pages and a search
+    assert output.count('"emoji":"👍"') == 2  # the answer and the search
+    assert output.count('"revision":1,"seq":3,"content":"Which gate, please?"') == 1
+    assert output.count('"content":"","content_type":"text/plain","client_id":"n-2"') == 1
+    assert '"status":"read"' in output
+    assert output.count('"last_message":{') == 2
+    assert output.count('"unread_count":1,') == 1
+    assert output.count('"highlights":[{"start":0,"length":3}]') == 1
+    assert output.count('{"type":"presence","user_id":"u-18","status":"offline"') == 1
     assert '"last_read_seq":1' in output
     assert '"ticket":' in output
     assert output.count('"start":"20:00","end":"08:00"') == 1
