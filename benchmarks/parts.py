@@ -7,10 +7,12 @@ from functools import partial
 from benchmarks import (
     end_to_end,
     fanout,
+    inbox,
     instances,
     machine,
     outage,
     resume,
+    search,
     servers,
     shape,
     sockets,
@@ -40,6 +42,11 @@ class Plan:
     outage_s: float
     """How long Redis is away."""
 
+    @property
+    def few_rounds(self) -> int:
+        """Rounds of what takes long to prepare."""
+        return min(self.rounds, 2)
+
 
 @dataclass(frozen=True)
 class Bench:
@@ -53,12 +60,9 @@ class Bench:
 
 
 async def _writer(bench: Bench) -> list[Row]:
-    machine.pin([machine.own_pid()], machine.ALL_CORES)
-    try:
-        plan = bench.plan
+    plan = bench.plan
+    with machine.own_cores(machine.ALL_CORES):
         return await writer.measure(bench.postgres, bench.database, rounds=plan.rounds, seconds=plan.seconds)
-    finally:
-        machine.pin([machine.own_pid()], machine.LOAD_CORE)
 
 
 async def _end_to_end(bench: Bench) -> list[Row]:
@@ -91,7 +95,7 @@ async def _resume(bench: Bench) -> list[Row]:
 
 
 async def _storm(bench: Bench) -> list[Row]:
-    return await storm.measure(bench.postgres, bench.key, clients=bench.plan.crowd, rounds=bench.plan.rounds)
+    return await storm.measure(bench.postgres, bench.key, clients=bench.plan.crowd, rounds=bench.plan.few_rounds)
 
 
 async def _stalled(bench: Bench) -> list[Row]:
@@ -100,11 +104,21 @@ async def _stalled(bench: Bench) -> list[Row]:
 
 async def _instances(bench: Bench) -> list[Row]:
     plan = bench.plan
-    return await instances.measure(bench.postgres, bench.key, rounds=plan.rounds, seconds=plan.seconds)
+    return await instances.measure(bench.postgres, bench.key, rounds=plan.few_rounds, seconds=plan.seconds)
 
 
 async def _outage(bench: Bench) -> list[Row]:
     return await outage.measure(bench.postgres, bench.key, away_s=bench.plan.outage_s)
+
+
+async def _inbox(bench: Bench) -> list[Row]:
+    with servers.parley(bench.postgres.dsn) as server, bench.postgres.on_cores(machine.LOAD_CORE):
+        return await inbox.measure(server, Host(server.port, bench.key), bench.database, rounds=bench.plan.rounds)
+
+
+async def _search(bench: Bench) -> list[Row]:
+    with machine.own_cores(machine.ALL_CORES):
+        return await search.measure(bench.database, rounds=bench.plan.rounds)
 
 
 PARTS: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
@@ -117,4 +131,6 @@ PARTS: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
     "stalled": _stalled,
     "instances": _instances,
     "outage": _outage,
+    "inbox": _inbox,
+    "search": _search,
 }

@@ -32,8 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     machine.allow_many_files()
     facts = machine.facts()
     started = time.monotonic()
-    rows = uvloop.run(_measure(plan))
-    facts["took"] = f"{time.monotonic() - started:.0f} s, {plan.rounds} rounds of {plan.seconds} s"
+    took: dict[str, float] = {}
+    rows = uvloop.run(_measure(plan, took))
+    each = ", ".join(f"{part} {seconds:.0f}" for part, seconds in took.items())
+    facts["took"] = f"{time.monotonic() - started:.0f} s ({each}), {plan.rounds} rounds of {plan.seconds} s"
     print(report.write(rows, facts, TITLE, options.output))
     missed = report.missed(rows)
     judged = sum(row.met is not None for row in rows)
@@ -73,17 +75,19 @@ def _plan(options: argparse.Namespace) -> Plan:
     )
 
 
-async def _measure(plan: Plan) -> list[Row]:
+async def _measure(plan: Plan, took: dict[str, float]) -> list[Row]:
     machine.pin([machine.own_pid()], machine.LOAD_CORE)
     _say("the load generator's ceiling")
     rows = await calibration.measure(plan.rounds)
     for part in plan.parts:
         _say(part)
+        started = time.monotonic()
         try:
             rows += await _part(plan, part)
         except Exception as error:  # noqa: BLE001 - the other parts' figures are worth having
             traceback.print_exc()
             rows.append(report.failed(part, error))
+        took[part] = time.monotonic() - started
     return rows
 
 

@@ -33,7 +33,7 @@ ONE_IN = 20
 PER_S = 40.0
 LONG = b"x" * 5_000
 FLOOD_PER_S = 300
-HALF_S = 8
+HALF_S = 6
 """So long the system's buffers take to fill, and longer."""
 AT_MOST_PERCENT = 5.0
 AT_MOST_KIB = 512.0
