@@ -2,6 +2,10 @@
 
 import ast
 import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +25,30 @@ def behind_the_face(file: Path) -> list[str]:
         if isinstance(node, ast.ImportFrom):
             names += [f"{node.module}.{alias.name}" for alias in node.names]
     return [name for name in names if re.match(r"modules\.(?!\w+\.(module|events)\b)", name)]
+
+
+def imports(file: Path) -> Iterator[str]:
+    """The packages that a file imports from."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+
+
+def undeclared(folder: Path, dependencies: list[str]) -> list[str]:
+    """What the sources import that isn't theirs, and that an installation doesn't bring for certain."""
+    files = list(folder.rglob("*.py"))
+    names = {name for file in files for name in imports(file)}
+    foreign = names - sys.stdlib_module_names - {file.stem for file in folder.iterdir()}
+    declared = {plain(re.split(r"[^\w.-]", dependency)[0]) for dependency in dependencies}
+    brought_by = packages_distributions()
+    return sorted(name for name in foreign if not declared & {plain(one) for one in brought_by.get(name, [])})
+
+
+def plain(distribution: str) -> str:
+    """The one way to write a distribution's name."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def unpinned(requirements: str) -> list[str]:
@@ -54,6 +82,19 @@ def test_a_look_behind_the_face_is_caught(tmp_path: Path) -> None:
         "import modules.identity.models\n"
     )
     assert behind_the_face(file) == ["modules.identity.models", "modules.messaging.store"]
+
+
+def test_all_that_the_sources_import_is_a_declared_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert undeclared(ROOT / "src", project["dependencies"]) == []
+
+
+def test_an_undeclared_dependency_is_caught(tmp_path: Path) -> None:
+    (tmp_path / "kernel").mkdir()
+    (tmp_path / "kernel/breach.py").write_text(
+        "import ast\nimport httpx\nfrom jwt.algorithms import Algorithm\nimport kernel.x\nfrom uuid_utils import v\n"
+    )
+    assert undeclared(tmp_path, ["uuid_utils>=1", "pyjwt[crypto]>=2"]) == ["httpx"]
 
 
 def test_every_requirement_is_pinned_by_hash_and_names_no_address() -> None:
