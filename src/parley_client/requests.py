@@ -1,4 +1,7 @@
-"""Frames that are answered, and the record that an answer stands for: the sending socket gets no other frame for it."""
+"""Frames that are answered, and the record that an answer stands for: the sending socket gets no other frame for it.
+
+Where a change appended nothing, the answer stands for no record: it has the seq of the message.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -52,7 +55,7 @@ def revision(message_id: str, content: str, client_id: str) -> Request:
     """Change what was written."""
 
     def record(ack: Ack, _: str) -> Record | None:
-        if ack.message is None:
+        if ack.message is None or _appended_nothing(ack):
             return None
         return MessageRevised(channel_id=ack.channel_id, seq=ack.seq, message=ack.message)
 
@@ -62,7 +65,9 @@ def revision(message_id: str, content: str, client_id: str) -> Request:
 def deletion(message_id: str) -> Request:
     """Hide a message."""
 
-    def record(ack: Ack, user_id: str) -> Record:
+    def record(ack: Ack, user_id: str) -> Record | None:
+        if _appended_nothing(ack):
+            return None
         at = ack.message.deleted_at if ack.message is not None else None
         return MessageDeleted(
             channel_id=ack.channel_id, seq=ack.seq, message_id=message_id, deleted_by=user_id, deleted_at=at
@@ -84,7 +89,13 @@ def reaction_taken_back(message_id: str, emoji: str) -> Request:
 def _about_reaction(
     frame: str, kind: type[ReactionAdded] | type[ReactionRemoved], message_id: str, emoji: str
 ) -> Request:
-    def record(ack: Ack, user_id: str) -> Record:
+    def record(ack: Ack, user_id: str) -> Record | None:
+        if _appended_nothing(ack):
+            return None
         return kind(channel_id=ack.channel_id, seq=ack.seq, message_id=message_id, user_id=user_id, emoji=emoji)
 
     return Request(frame, {"message_id": message_id, "emoji": emoji}, record)
+
+
+def _appended_nothing(ack: Ack) -> bool:
+    return ack.message is not None and ack.message.seq == ack.seq

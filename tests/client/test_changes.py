@@ -1,12 +1,14 @@
 """What becomes of messages, and what passes by: sent by one, heard by the other, and the same for both."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 from msgspec.structs import replace
 
 from parley_client import (
     Client,
+    Message,
     MessageCreated,
     MessageDeleted,
     MessageRevised,
@@ -14,7 +16,10 @@ from parley_client import (
     ReactionRemoved,
     Record,
     Refused,
+    Sender,
+    requests,
 )
+from parley_client.frames import Ack
 from tests.client.people import SOON, booking, take
 from tests.client.proxy import proxy
 from tests.support.servers import Host
@@ -71,6 +76,25 @@ async def test_changes_over_a_line_that_loses_every_answer_are_made_once(host: H
             await changing
         assert [type(record) for record in await take(own, len(KINDS))] == KINDS
         assert ana.connections == 5
+
+
+CHANGES = [
+    requests.revision("m", "Hello", "1"),
+    requests.deletion("m"),
+    requests.reaction("m", "👍"),
+    requests.reaction_taken_back("m", "👍"),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.kind)
+def test_an_acknowledgement_of_what_was_so_already_stands_for_no_record(change: requests.Request) -> None:
+    """Taken for one it would stand in the place of the message, where that hasn't come yet."""
+    at = datetime.now(UTC)
+    message = Message(id="m", channel_id="c", seq=4, sender=Sender("ben"), content="", client_id="1", created_at=at)
+    appended = change.record(Ack(ref="1", channel_id="c", seq=5, message=message), "ana")
+    assert appended is not None
+    assert appended.seq == 5
+    assert change.record(Ack(ref="1", channel_id="c", seq=4, message=message), "ana") is None
 
 
 def unmarked(record: Record) -> Record:

@@ -58,7 +58,10 @@ class AuthRefreshed(ServerFrame, frozen=True, tag="auth.refreshed"):
 
 
 class Ack(ServerFrame, frozen=True, tag="ack"):
-    """The record is durable. On the sending socket this takes the place of the record's own frame."""
+    """The record is durable. On the sending socket this takes the place of the record's own frame.
+
+    Where a change appended nothing, because it was so already, `seq` is the message's own.
+    """
 
     ref: str
     channel_id: UUID
@@ -226,11 +229,12 @@ def frame_of(record: Record, message: Message | None) -> Frame:
 
 
 def _content(record: Record, message: Message | None) -> ServerFrame:
+    if record.kind == "text" and message is not None:
+        return MessageCreated(channel_id=record.channel_id, seq=record.seq, message=message)
     place: dict[str, Any] = {"channel_id": record.channel_id, "seq": record.seq}
     details = record.details or {}
     if message is not None:
-        kind = MessageCreated if record.kind == "text" else MessageRevised
-        return kind(**place, message=message)
+        return MessageRevised(**place, message=message)
     if record.target_id is not None:
         return _about_a_message(record, record.target_id, place)
     if record.kind in CHANNEL_FRAMES:

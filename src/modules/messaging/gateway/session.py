@@ -8,7 +8,6 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from msgspec.structs import replace
 
 from kernel.auth import Authenticator, DeactivatedError, Principal
 from kernel.clock import from_unix, rfc3339
@@ -132,7 +131,8 @@ class Session:
             return
         ack = _ack(ref, outcome, self._connection.user_id)
         deliver = partial(self._connection.deliver, channel_topic(ack.channel_id), ALWAYS, server.frame(ack))
-        self._services.feeds.after(ack.channel_id, ack.seq, deliver)
+        known = outcome.record.seq if isinstance(outcome, Stored) else outcome.folded.updated_seq
+        self._services.feeds.after(ack.channel_id, known, deliver)
 
     def _resume(self, frame: client.Resume) -> None:
         """Catch up beside the receiving of frames, one after the other: it goes at the pace of the peer."""
@@ -213,13 +213,12 @@ class Session:
 
 
 def _ack(ref: str, outcome: Written, user_id: str) -> server.Ack:
+    """Acknowledge a record; where nothing was appended, that of the message itself."""
     if isinstance(outcome, Stored):
         folded, seq = outcome.folded or fresh(outcome.record), outcome.record.seq
     else:
-        folded, seq = outcome.folded, outcome.folded.updated_seq
-    message = views.message(folded)
-    if folded.record.sender_id == user_id:
-        message = replace(message, status="sent")
+        folded, seq = outcome.folded, outcome.folded.record.seq
+    message = views.message(folded, status="sent" if folded.record.sender_id == user_id else msgspec.UNSET)
     return server.Ack(ref=ref, channel_id=folded.record.channel_id, seq=seq, message=message)
 
 
