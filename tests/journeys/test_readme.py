@@ -95,7 +95,9 @@ def test_the_readme_does_what_it_says(outputs: tuple[str, str]) -> None:
     assert output.count('"type":"participant.left"') == 1
     assert sorted(problems(output)) == ["/problems/client-id-conflict", "/problems/not-found"]
     told = re.findall(r'{"id":"([^"]*)","channel_id":"[^"]*","seq":1,[^\n]*?"status":"sent"', output)
-    assert told == [told[0]] * 3, "the answer, its repeat and the history"
+    assert told == [told[0]] * 6, "the answer, its repeat, the history, two changes and the search"
+    assert output.count('"content":"The gate is open again."') == 3  # both changes and the search
+    assert output.count('"preview":"The gate is open again."') == 1
 
 
 def test_the_guide_to_embedding_does_what_it_says(outputs: tuple[str, str]) -> None:
