@@ -1,7 +1,7 @@
 """One authenticated socket: what it hears, what is held back for it, and how much it may lag."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from uuid import UUID
 
 from kernel.ids import new_id
@@ -17,6 +17,16 @@ MAX_HELD = 5_000
 
 ALWAYS = 2**63
 """A place after every record: what is held under it is never left out."""
+
+
+class Held:
+    """The frames of a topic that wait, how many want them to, and up to where one of those told the peer by itself."""
+
+    __slots__ = ("after", "frames", "holders")
+
+    def __init__(self) -> None:
+        self.frames: list[tuple[int, Frame]] = []
+        self.holders = self.after = 0
 
 
 class Connection:
@@ -56,7 +66,7 @@ class Connection:
         self._flusher = flusher
         self._gathered: list[Frame] = []
         self._limit = queue_limit
-        self._held: dict[str, list[tuple[int, Frame]]] | None = None
+        self._held: dict[str, Held] | None = None
         self._holds_all = False
 
     def send(self, frame: Frame) -> None:
@@ -86,7 +96,7 @@ class Connection:
         if self._held is None:
             self.send(frame)
         elif self._holds_all or topic in self._held:
-            self._hold_back(topic, seq, frame)
+            self._hold_back(self._held.setdefault(topic, Held()), seq, frame)
         else:
             self.send(frame)
 
@@ -99,33 +109,39 @@ class Connection:
         """Keep back the durable frames of every topic from now on."""
         self._held, self._holds_all = {}, True
 
-    def release_all(self, after: Mapping[str, int]) -> None:
-        """Let everything held through, but for what `after` (topic → seq) says the peer has by now."""
-        held, self._held, self._holds_all = self._held or {}, None, False
-        for topic, frames in held.items():
-            self._let_through(frames, after.get(topic, 0))
+    def release_all(self) -> None:
+        """Let everything through but the topics that are held by themselves."""
+        self._holds_all = False
+        for topic, held in list((self._held or {}).items()):
+            self._let_through(topic, held)
 
     def hold(self, topic: str) -> None:
-        """Keep back the durable frames of one topic from now on."""
-        self._held = self._held or {}
-        self._held.setdefault(topic, [])
+        """Keep back the durable frames of one topic from now on, until everybody who asked for that has released it."""
+        if self._held is None:
+            self._held = {}
+        self._held.setdefault(topic, Held()).holders += 1
 
     def release(self, topic: str, after_seq: int) -> None:
-        """Let the held frames of a topic through, but for those up to `after_seq`."""
-        frames = self._held.pop(topic, []) if self._held else []
-        if not self._holds_all:
-            self._held = self._held or None
-        self._let_through(frames, after_seq)
+        """Let the held frames of a topic through, but for those up to `after_seq`, which the peer has by now."""
+        held = (self._held or {}).get(topic)
+        if held is not None:
+            held.holders -= 1
+            held.after = max(held.after, after_seq)
+            self._let_through(topic, held)
 
-    def _hold_back(self, topic: str, seq: int, frame: Frame) -> None:
-        frames = (self._held or {}).setdefault(topic, [])
-        frames.append((seq, frame))
-        if len(frames) > MAX_HELD:
+    def _hold_back(self, held: Held, seq: int, frame: Frame) -> None:
+        held.frames.append((seq, frame))
+        if len(held.frames) > MAX_HELD:
             self.close(TOO_SLOW, TOO_SLOW_REASON)
 
-    def _let_through(self, frames: list[tuple[int, Frame]], after_seq: int) -> None:
-        for seq, frame in frames:
-            if seq > after_seq:
+    def _let_through(self, topic: str, held: Held) -> None:
+        if self._held is None or self._holds_all or held.holders:
+            return
+        del self._held[topic]
+        if not self._held:
+            self._held = None
+        for seq, frame in held.frames:
+            if seq > held.after:
                 self.send(frame)
 
     async def drain(self) -> None:

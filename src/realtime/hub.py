@@ -40,6 +40,7 @@ class Hub:
         self._listeners: dict[str, set[Connection]] = {}
         self._connections: set[Connection] = set()
         self._handlers: dict[bytes, Handler] = {EPHEMERAL: self._broadcast_here}
+        self._listened: list[Callable[[str], None]] = []
         self._idle: list[Callable[[str], None]] = []
         self._doubt: list[Callable[[], None]] = []
         self._came: list[OnConnection] = []
@@ -49,6 +50,10 @@ class Hub:
     def on(self, kind: bytes, handler: Handler) -> None:
         """Have messages of a kind (one byte), relayed by other instances, handled with topic and payload."""
         self._handlers[kind] = handler
+
+    def on_listened(self, handler: Callable[[str], None]) -> None:
+        """Call `handler` with each topic that gets its first listener here."""
+        self._listened.append(handler)
 
     def on_idle(self, handler: Callable[[str], None]) -> None:
         """Call `handler` with each topic whose last listener here is gone."""
@@ -84,6 +89,8 @@ class Hub:
         if listeners is None:
             listeners = self._listeners[topic] = set()
             self.backplane.subscribe(topic)
+            for handler in self._listened:
+                handler(topic)
         listeners.add(connection)
         connection.topics.add(topic)
 

@@ -112,3 +112,36 @@ async def test_held_frames_come_later_in_order_and_once(steps: list[tuple[str, b
     at.flush()
     assert [int(p) for p in line.written if len(p) == 10] == list(range(known + 1, seqs["a"] + 1))
     assert [int(p) for p in line.written if len(p) == 11] == list(range(1, seqs["b"] + 1))
+
+
+async def test_what_comes_while_joining_waits_and_is_written_afterwards() -> None:
+    at, line = connection()
+    at.hold_all()
+    for n in range(1, 4):
+        at.deliver("a", n, frame(n))
+    at.hold("b")
+    at.release("b", 7)
+    at.deliver("b", 7, frame(107))
+    at.deliver("b", 8, frame(108))
+    at.flush()
+    assert line.written == []
+    at.release_all()
+    at.deliver("a", 4, frame(4))
+    at.flush()
+    assert sorted(int(p) for p in line.written) == [1, 2, 3, 4, 108]
+    assert [int(p) for p in line.written if int(p) < 100] == [1, 2, 3, 4]
+
+
+async def test_a_topic_is_held_until_everybody_has_released_it() -> None:
+    at, line = connection()
+    at.hold("a")
+    at.hold("a")
+    at.deliver("a", 5, frame(5))
+    at.release("a", 5)
+    at.deliver("a", 6, frame(6))
+    at.flush()
+    assert line.written == []
+    at.release("a", 3)
+    at.deliver("a", 7, frame(7))
+    at.flush()
+    assert [int(p) for p in line.written] == [6, 7]

@@ -126,8 +126,14 @@ def late_join(patch: Patch) -> None:
         await asyncio.sleep(A_MOMENT_S)
         self._hears(connection, heads)
         connection.send(server_frames.frame(self._ready(connection, heads, epoch)))
+        connection.release_all()
 
     patch(Gateway, "_join", join)
+
+
+def hold_nothing(patch: Patch) -> None:
+    """What comes while a socket joins or catches up, and is to wait, is dropped."""
+    patch(Connection, "_hold_back", lambda *_: None)
 
 
 def no_feeds(patch: Patch) -> None:

@@ -89,7 +89,7 @@ class MessagingModule:
         groups = Groups(database, membership, acquaintance, changes, max_participants=limit)
         self.conversations = Conversations(database)
         self.writer = writer
-        resumption = Resumption(database, reading, broadcast.feeds)
+        resumption = Resumption(database, reading, broadcast)
         self.typing = Typing(hub, database)
         broadcast.on_record(self.typing.sent)
         self.watching = Watching(hub=hub, presence=presence, database=database, contacts=contacts)

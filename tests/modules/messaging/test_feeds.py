@@ -31,6 +31,11 @@ class Channel:
         self.away = False
         self.feeds = Feeds(self._read)
 
+    def follow(self, position: int) -> bool:
+        """Listen, and know the log up to `position`."""
+        self.feeds.open(CHANNEL)
+        return self.feeds.start(CHANNEL, position)
+
     def say(self, what: str) -> Deliver:
         return partial(self.told.append, what)
 
@@ -58,7 +63,7 @@ class Channel:
 
 async def test_what_comes_in_order_passes_at_once() -> None:
     channel = Channel(head=3)
-    channel.feeds.start(CHANNEL, 0)
+    channel.follow(0)
     channel.offer(1, 2, 3)
     assert channel.told == ["1", "2", "3"]
     assert channel.reads == 0
@@ -66,7 +71,7 @@ async def test_what_comes_in_order_passes_at_once() -> None:
 
 async def test_what_comes_a_moment_too_early_waits_and_nothing_is_read() -> None:
     channel = Channel(head=3)
-    channel.feeds.start(CHANNEL, 0)
+    channel.follow(0)
     channel.offer(2, 3)
     assert channel.told == []
     channel.offer(1)
@@ -77,21 +82,21 @@ async def test_what_comes_a_moment_too_early_waits_and_nothing_is_read() -> None
 
 async def test_what_does_not_come_is_read_from_the_log() -> None:
     channel = Channel(head=7)
-    channel.feeds.start(CHANNEL, 0)
+    channel.follow(0)
     channel.offer(7)
     await channel.told_all(*(f"log {seq}" for seq in range(1, 7)), "7")
 
 
 async def test_what_was_delivered_is_not_delivered_again() -> None:
     channel = Channel(head=4)
-    channel.feeds.start(CHANNEL, 2)
+    channel.follow(2)
     channel.offer(1, 2, 3, 3, 2)
     assert channel.told == ["3"]
 
 
 async def test_an_ack_follows_its_record_and_is_never_left_out() -> None:
     channel = Channel(head=3)
-    channel.feeds.start(CHANNEL, 0)
+    channel.follow(0)
     channel.offer(3)
     channel.ack(3)
     channel.ack(2)
@@ -105,7 +110,7 @@ async def test_an_ack_follows_its_record_and_is_never_left_out() -> None:
 
 async def test_an_ack_given_in_the_turn_of_its_record_comes_before_what_waited_for_that() -> None:
     channel = Channel(head=2)
-    channel.feeds.start(CHANNEL, 0)
+    channel.follow(0)
     channel.offer(2)
     channel.offer(1)
     channel.ack(1)
@@ -114,9 +119,10 @@ async def test_an_ack_given_in_the_turn_of_its_record_comes_before_what_waited_f
 
 async def test_an_ack_outlives_its_feed() -> None:
     channel = Channel(head=3)
-    channel.feeds.start(CHANNEL, 0)
+    channel.follow(0)
     channel.ack(2)
     channel.feeds.stop(CHANNEL)
+    await asyncio.sleep(0)
     assert channel.told == ["ack 2"]
     channel.ack(3)
     channel.offer(3)
@@ -127,7 +133,7 @@ async def test_with_the_log_away_a_gap_stays_open_until_it_is_back(monkeypatch: 
     monkeypatch.setattr(module, "AWAY_S", 0.02)
     channel = Channel(head=2)
     channel.away = True
-    channel.feeds.start(CHANNEL, 0)
+    channel.follow(0)
     channel.offer(2)
     await asyncio.sleep(0.1)
     assert channel.told == []
@@ -137,7 +143,7 @@ async def test_with_the_log_away_a_gap_stays_open_until_it_is_back(monkeypatch: 
 
 async def test_what_comes_while_the_log_is_read_is_not_read_but_let_through() -> None:
     channel = Channel(head=2)
-    channel.feeds.start(CHANNEL, 0)
+    channel.follow(0)
     channel.feeds.reach(CHANNEL, 2)
     channel.offer(3, 4)
     await channel.told_all("log 1", "log 2", "3", "4")
@@ -149,7 +155,7 @@ async def test_what_comes_while_the_log_is_read_is_not_read_but_let_through() ->
 
 async def test_a_head_that_nobody_told_of_is_read_up_to() -> None:
     channel = Channel(head=5)
-    channel.feeds.start(CHANNEL, 1)
+    channel.follow(1)
     channel.feeds.reach_all({CHANNEL: 5, uuid4(): 3})
     await channel.told_all(*(f"log {seq}" for seq in range(2, 6)))
     channel.feeds.reach(CHANNEL, 5)
@@ -159,7 +165,7 @@ async def test_a_head_that_nobody_told_of_is_read_up_to() -> None:
 
 async def test_a_delivery_that_fails_stops_no_other() -> None:
     channel = Channel(head=2)
-    channel.feeds.start(CHANNEL, 0)
+    channel.follow(0)
 
     def fail() -> None:
         raise RuntimeError
@@ -171,9 +177,97 @@ async def test_a_delivery_that_fails_stops_no_other() -> None:
 
 async def test_who_knows_less_than_where_the_feed_began_has_to_read_again() -> None:
     channel = Channel(head=9)
-    assert channel.feeds.start(CHANNEL, 5)
-    assert channel.feeds.start(CHANNEL, 7)
-    assert not channel.feeds.start(CHANNEL, 4)
+    assert channel.follow(5)
+    assert channel.follow(7)
+    assert not channel.follow(4)
+
+
+async def test_what_comes_while_nobody_knows_yet_where_the_log_ends_is_gathered() -> None:
+    channel = Channel(head=6)
+    channel.feeds.open(CHANNEL)
+    channel.offer(4, 5)
+    channel.ack(4)
+    channel.ack(5)
+    channel.feeds.reach(CHANNEL, 6)
+    await asyncio.sleep(module.GAP_S * 2)
+    assert (channel.told, channel.reads) == ([], 0)
+    assert channel.feeds.start(CHANNEL, 4)
+    await channel.told_all("ack 4", "5", "ack 5", "log 6")
+
+
+async def test_the_record_of_an_ack_is_read_when_nobody_tells_of_it() -> None:
+    """Somebody learnt of it in another way: their client_id was there already."""
+    channel = Channel(head=2)
+    channel.follow(1)
+    channel.ack(2)
+    await channel.told_all("log 2", "ack 2")
+
+
+async def test_a_head_that_is_heard_of_while_the_log_is_read_is_read_too() -> None:
+    channel = Channel(head=1)
+    channel.follow(0)
+    channel.feeds.reach(CHANNEL, 1)
+    read = asyncio.Event()
+    original = channel.feeds._read
+
+    async def slowly(name: UUID, after: int, limit: int) -> list[tuple[int, Deliver]]:
+        page = await original(name, after, limit)
+        await read.wait()
+        return page
+
+    channel.feeds._read = slowly
+    await asyncio.sleep(0.01)
+    channel.head = 2
+    channel.feeds.reach(CHANNEL, 2)
+    read.set()
+    await channel.told_all("log 1", "log 2")
+
+
+async def test_a_read_that_fails_in_any_way_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AWAY_S", 0.02)
+    channel = Channel(head=2)
+    channel.follow(0)
+    original, channel.feeds._read = channel.feeds._read, _fails
+    channel.feeds.reach(CHANNEL, 2)
+    await asyncio.sleep(0.05)
+    channel.feeds._read = original
+    await channel.told_all("log 1", "log 2")
+
+
+async def _fails(_channel: UUID, _after: int, _limit: int) -> list[tuple[int, Deliver]]:
+    raise RuntimeError
+
+
+async def test_who_leaves_and_comes_back_in_one_page_hears_the_rest_of_it_once() -> None:
+    channel = Channel(head=3)
+
+    async def page(name: UUID, after: int, limit: int) -> list[tuple[int, Deliver]]:
+        rest: list[tuple[int, Deliver]] = [(1, partial(channel.feeds.stop, name)), (2, again), (3, channel.say("3"))]
+        return [(seq, deliver) for seq, deliver in rest if seq > after]
+
+    def again() -> None:
+        assert channel.follow(1)
+        channel.told.append("2")
+
+    channel.feeds._read = page
+    channel.follow(0)
+    channel.feeds.reach(CHANNEL, 3)
+    await channel.told_all("2", "3")
+    channel.offer(2, 3, 4)
+    assert channel.told == ["2", "3", "4"]
+
+
+async def test_when_nobody_listens_any_more_nothing_is_delivered_or_kept() -> None:
+    channel = Channel(head=3)
+    channel.follow(0)
+    channel.offer(2)
+    channel.feeds.stop(CHANNEL)
+    await asyncio.sleep(0)
+    assert channel.feeds.channels == []
+    assert channel.feeds.start(CHANNEL, 0)
+    channel.offer(1)
+    await asyncio.sleep(module.GAP_S * 2)
+    assert (channel.told, channel.feeds.channels) == ([], [])
 
 
 steps = st.lists(
@@ -194,7 +288,7 @@ def test_in_any_order_everything_comes_once_and_acks_after_their_records(taken: 
 
 async def _play(taken: list[tuple[str, int]]) -> None:
     channel = Channel(head=12)
-    channel.feeds.start(CHANNEL, 0)
+    channel.follow(0)
     acts: dict[str, Callable[[int], None]] = {
         "offer": channel.offer,
         "ack": channel.ack,
@@ -215,4 +309,4 @@ async def _play(taken: list[tuple[str, int]]) -> None:
     for place, told in enumerate(channel.told):
         if told.startswith("ack"):
             assert any(before.endswith(told.removeprefix("ack ")) for before in channel.told[:place])
-    channel.feeds.stop_all()
+    channel.feeds.stop(CHANNEL)

@@ -44,6 +44,7 @@ class Broadcast:
         self._heard: list[Callable[[Record], None]] = []
         hub.on(RECORD, self._relayed)
         hub.on(HEAD, self._hinted)
+        hub.on_listened(self._listened)
         hub.on_idle(self._idle)
 
     def on_record(self, handler: Callable[[Record], None]) -> None:
@@ -74,8 +75,13 @@ class Broadcast:
         self._hub.subscribe(connection, channel_topic(channel_id))
         return self.feeds.start(channel_id, position)
 
+    def release(self, connection: Connection, channel_id: UUID, known: int) -> None:
+        """Let the held frames of a channel through to a connection that knows it up to `known`, once they come next."""
+        self.feeds.after(channel_id, known, partial(connection.release, channel_topic(channel_id), known))
+
     def _deliver(self, topic: str, record: Record, frame: Frame, origin: object | None) -> None:
-        """Who leaves hears that as the last."""
+        """Who joins hears that first, who leaves hears that as the last, and who does both is where the log says."""
+        self._join_by(record)
         self._hub.publish(topic, record.seq, frame, exclude=origin)
         if record.kind == "participant_left":
             for connection in self._hub.connections_of((record.details or {})["user_id"]):
@@ -95,7 +101,6 @@ class Broadcast:
         return [(record.seq, partial(self._replay, record, message)) for record, message in page]
 
     def _replay(self, record: Record, message: Message | None) -> None:
-        self._join_by(record)
         self._deliver(channel_topic(record.channel_id), record, frame_of(record, message), None)
 
     def _relayed(self, topic: str, payload: bytes) -> None:
@@ -109,6 +114,11 @@ class Broadcast:
         channel_id = channel_of(topic)
         if channel_id is not None:
             self.feeds.reach(channel_id, *SEQ.unpack(payload))
+
+    def _listened(self, topic: str) -> None:
+        channel_id = channel_of(topic)
+        if channel_id is not None:
+            self.feeds.open(channel_id)
 
     def _idle(self, topic: str) -> None:
         channel_id = channel_of(topic)

@@ -121,6 +121,7 @@ class Gateway:
         await self._serve(connection, principal, receive, guest)
 
     async def _serve(self, connection: Connection, principal: Principal, receive: Receive, guest: Guest) -> None:
+        connection.hold_all()  # as soon as it is registered it may be let into channels
         self._hub.register(connection)
         session = Session(self._services, connection, principal)
         SOCKETS.labels("chat").inc()
@@ -158,14 +159,16 @@ class Gateway:
         Announcements change subscriptions meanwhile. They and what was read agree when the loop ends, and whatever
         changes after that is announced.
         """
-        connection.hold_all()
         async with self._database.connection() as c:
             self._subscribe_to(connection, await members.channel_ids(c, connection.user_id))
         heads = await self._heads(connection)
         while not self._hears(connection, heads):
             heads = await self._heads(connection)
         connection.send(server.frame(self._ready(connection, heads, await self._resumption.epoch.get())))
-        connection.release_all({channel_topic(head["channel_id"]): head["last_seq"] for head in heads})
+        for head in heads:
+            connection.hold(channel_topic(head["channel_id"]))
+            self._broadcast.release(connection, head["channel_id"], head["last_seq"])
+        connection.release_all()
 
     async def _heads(self, connection: Connection) -> list[asyncpg.Record]:
         await self._hub.backplane.settled()

@@ -102,8 +102,12 @@ class Reconciler:
                 async with asyncio.timeout(pause):  # not `wait_for`, which may swallow a cancellation until Python 3.12
                     await self._look.wait()
             self._look.clear()
-            with suppress(UnavailableError):
+            try:
                 await self._look_at_heads()
+            except UnavailableError:
+                continue
+            except Exception:
+                log.exception("looking_at_heads_failed")
 
     async def _look_at_heads(self) -> None:
         followed = self._broadcast.feeds.channels
@@ -153,6 +157,8 @@ class Reconciler:
         When the database is away meanwhile, they are let in once more when it is back.
         """
         topic = channel_topic(channel_id)
+        if topic in connection.topics:  # the feed came to their joining first
+            return
         connection.hold(topic)
         self._hub.subscribe(connection, topic)
         await self._hub.backplane.settled()

@@ -13,8 +13,7 @@ from msgspec import UNSET
 from kernel.database import Database
 from modules.messaging.gateway import client_frames as client
 from modules.messaging.gateway import server_frames as server
-from modules.messaging.gateway.broadcast import channel_topic
-from modules.messaging.gateway.feeds import Feeds
+from modules.messaging.gateway.broadcast import Broadcast, channel_topic
 from modules.messaging.service.reading import Reading
 from modules.messaging.store import epoch as history
 from modules.messaging.store import members
@@ -46,10 +45,10 @@ class Epoch:
 class Resumption:
     """Sends what was missed: to who asks, and to who was let into a channel by another instance."""
 
-    def __init__(self, database: Database, reading: Reading, feeds: Feeds) -> None:
+    def __init__(self, database: Database, reading: Reading, broadcast: Broadcast) -> None:
         self._database = database
         self._reading = reading
-        self._feeds = feeds
+        self._broadcast = broadcast
         self._turns = asyncio.Semaphore(READERS)
         self.epoch = Epoch(database)
 
@@ -79,10 +78,10 @@ class Resumption:
             while topic in connection.topics and not connection.closed:
                 page = await self._page(connection, channel_id, after)
                 after = page[-1] if page else after
-                if len(page) < PAGE and self._feeds.start(channel_id, after):
+                if len(page) < PAGE and self._broadcast.feeds.start(channel_id, after):
                     break
         finally:
-            connection.release(topic, after)
+            self._broadcast.release(connection, channel_id, after)
         return after
 
     async def _page(self, connection: Connection, channel_id: UUID, after: int) -> list[int]:
