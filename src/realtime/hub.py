@@ -36,6 +36,7 @@ class Hub:
 
     def __init__(self, backplane: Backplane | None = None) -> None:
         self.backplane = backplane or MemoryBackplane()
+        self._alone = isinstance(self.backplane, MemoryBackplane)
         self.flusher = Flusher()
         self._listeners: dict[str, set[Connection]] = {}
         self._connections: set[Connection] = set()
@@ -120,9 +121,10 @@ class Hub:
         self._send_ephemeral(topic, frame, exclude)
         self.relay(topic, EPHEMERAL, frame.payload)
 
-    def relay(self, topic: str, kind: bytes, payload: bytes) -> None:
+    def relay(self, topic: str, kind: bytes, *parts: bytes) -> None:
         """Hand a message to the handlers of its kind on other instances that listen to the topic; it may be lost."""
-        self.backplane.publish(topic, kind + payload)
+        if not self._alone:
+            self.backplane.publish(topic, b"".join((kind, *parts)))
 
     def listeners(self, topic: str) -> frozenset[Connection]:
         """Return who listens to a topic on this process."""

@@ -17,6 +17,7 @@ from modules.messaging.store.marks import Others
 from modules.messaging.store.messages import Logged
 
 Hidden = Mapping[str, Person]
+Status = Literal["sent", "delivered", "read"] | UnsetType
 NOBODY: Hidden = {}
 
 
@@ -26,17 +27,26 @@ async def pseudonyms(people: People, records: Iterable[Record]) -> Hidden:
     return {user: person for user, person in known.items() if not person.active}
 
 
-def message(text: Folded, hidden: Hidden = NOBODY) -> Message:
-    """Return a message as it is now."""
+def message(text: Folded, hidden: Hidden = NOBODY, status: Status = UNSET) -> Message:
+    """Return a message as it is now; `status` is for who sent it."""
     record = text.record
-    return Message(
+    plain = Message(
         id=record.id,
         channel_id=record.channel_id,
         seq=record.seq,
         sender=_sender(record, hidden) or Sender("", "", ""),
-        content="" if text.is_deleted else text.content,
+        content=text.content,
         client_id=record.client_id or "",
         created_at=rfc3339(record.created_at),
+        status=status,
+    )
+    return plain if text.updated_seq == record.seq else _changed(plain, text)
+
+
+def _changed(plain: Message, text: Folded) -> Message:
+    return replace(
+        plain,
+        content="" if text.is_deleted else text.content,
         revision=text.revision,
         edited_at=_moment(text.edited_at),
         is_deleted=text.is_deleted,

@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import lru_cache, partial
 from uuid import UUID
 
 from modules.messaging import views
@@ -24,6 +24,7 @@ HEAD = b"H"
 SEQ = struct.Struct("!Q")
 
 
+@lru_cache(maxsize=50_000)
 def channel_topic(channel_id: UUID) -> str:
     """Return the topic of a channel's durable frames."""
     return f"{PREFIX}{channel_id}"
@@ -65,7 +66,7 @@ class Broadcast:
             self._hub.relay(topic, HEAD, seq)
             self._join_by(record)
         else:
-            self._hub.relay(topic, RECORD, seq + frame.payload)
+            self._hub.relay(topic, RECORD, seq, frame.payload)
         self.feeds.offer(record.channel_id, record.seq, partial(self._deliver, topic, record, frame, origin))
         for handler in self._heard:
             handler(record)

@@ -1,7 +1,6 @@
 """How a message that was sent is answered, and what else may be answered."""
 
 from litestar import Response
-from msgspec.structs import replace
 
 from kernel.errors import TooManyRequestsError
 from modules.messaging import views
@@ -19,5 +18,5 @@ WRITING = (*CHANGING, ClientIdConflictError)
 
 def sent(stored: Stored) -> Response[Message]:
     """Answer 201 for a new message, 200 for a repeat."""
-    message = replace(views.message(stored.folded or fresh(stored.record)), status="sent")
+    message = views.message(stored.folded or fresh(stored.record), status="sent")
     return Response(message, status_code=200 if stored.repeated else 201)
