@@ -161,12 +161,14 @@ class Reconciler:
             return
         connection.hold(topic)
         self._hub.subscribe(connection, topic)
-        await self._hub.backplane.settled()
         try:
+            await self._hub.backplane.settled()
             await self._resumption.catch_up(connection, channel_id, after)
         except UnavailableError:
             self._hub.unsubscribe(connection, topic)
             self._again(channel_id)
+        finally:
+            connection.release(topic, 0)
 
     def _run(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
