@@ -31,8 +31,9 @@ from benchmarks.servers import Server
 PART = "Readers that stall"
 ONE_IN = 20
 PER_S = 40.0
-LONG = b"x" * 5_000
-FLOOD_PER_S = 300
+LONG = "重".encode() * 5_000
+"""As many bytes as a message can have: few of them fill a buffer, and cost the server little else."""
+FLOOD_PER_S = 75
 HALF_S = 6
 """So long the system's buffers take to fill, and longer."""
 AT_MOST_PERCENT = 5.0
