@@ -12,7 +12,6 @@ Guarantees:
 - What a search costs depends on the searcher's own channels only, and grows with these at most.
 """
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
@@ -25,14 +24,13 @@ from modules.messaging.search.blocks import Block, Position, Reach, newest_first
 from modules.messaging.search.query import Query, Span
 from modules.messaging.search.store import Hit, Stretch
 from modules.messaging.search.terms import tsquery
+from modules.messaging.search.turns import in_turns
 from modules.messaging.store import messages
 from modules.messaging.store.messages import END_OF_LOG
 
 TAIL = 1_000
 ATTEMPTS = 8
 """To fill a page, while what the index finds doesn't match."""
-SLICE = 25
-"""Texts compared before other things get their turn."""
 FIRST_BLOCKS, GROWTH, MOST_BLOCKS = 8, 8, 4_096
 
 
@@ -97,19 +95,16 @@ class Finding:
         return found
 
     async def _matching(self, ids: Sequence[UUID]) -> list[Match]:
-        texts = list((await messages.texts(self._connection, ids)).values()) if ids else []
-        found: list[Match] = []
-        for start in range(0, len(texts), SLICE):
-            found += self._compare(texts[start : start + SLICE])
-            await asyncio.sleep(0)
-        return found
+        texts = (await messages.texts(self._connection, ids)).values() if ids else []
+        compared, _ = await in_turns(self._match, texts)
+        return [match for match in compared if match is not None]
 
-    def _compare(self, texts: Sequence[Folded]) -> Iterator[Match]:
-        for text in texts:
-            highlights = None if text.is_deleted else self._query.highlights(text.content)
-            if highlights is not None:
-                record = text.record
-                yield Match(Position(record.created_at, record.channel_id, record.seq), text, highlights)
+    def _match(self, text: Folded) -> Match | None:
+        highlights = None if text.is_deleted else self._query.highlights(text.content)
+        if highlights is None:
+            return None
+        record = text.record
+        return Match(Position(record.created_at, record.channel_id, record.seq), text, highlights)
 
 
 def _merged(some: Sequence[Match], others: Sequence[Match]) -> list[Match]:

@@ -13,7 +13,8 @@ import regex
 SEARCHED_CHARS = 10_000
 """Of a folded text; what stands behind isn't found. Twice what a message may have unless it is set otherwise."""
 
-CLUSTER = regex.compile(r"\X")
+CLUSTER = regex.compile(r"\p{RI}{2}(?=\p{RI})|\X")
+r"""What `\X` alone matches; but that looks back over a whole row of flags, at each flag of it."""
 PICTURE = regex.compile(r"[\p{Extended_Pictographic}\p{Regional_Indicator}\u20e3]")
 MARKED = regex.compile(r"([\p{Latin}\p{Greek}\p{Cyrillic}\p{Arabic}\p{Hebrew}])\p{M}+")
 INVISIBLE = regex.compile(r"[\u00ad\u0640\u061c\u200c-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff]")

@@ -5,7 +5,6 @@ Each piece is one transaction under the locks of the channels' progress: entries
 
 import asyncio
 from collections.abc import Collection, Iterator, Sequence
-from time import perf_counter
 from typing import NamedTuple
 from uuid import UUID
 
@@ -16,12 +15,11 @@ from modules.messaging.search.blocks import BLOCK, Position
 from modules.messaging.search.folding import fold
 from modules.messaging.search.store import Entry, Stretch
 from modules.messaging.search.terms import block_key, vector
+from modules.messaging.search.turns import in_turns
 from modules.messaging.store import messages
 
 RECORDS = 1_000
 """Indexed in one transaction."""
-SLICE = 25
-"""Texts computed before other things get their turn."""
 REBUILT = 1_000
 """Channels looked at together by a rebuild."""
 LOCKED_S = 0.1
@@ -90,15 +88,8 @@ def _portion(claimed: Sequence[Stretch]) -> Iterator[Stretch]:
 async def _entries(connection: Connection, stretches: Sequence[Stretch]) -> tuple[list[Entry], float]:
     """Return what the index is to say of the texts that these stretches concern, as they are by now."""
     ids = await store.concerned(connection, stretches, RECORDS) if stretches else []
-    texts = list((await messages.texts(connection, set(ids))).values()) if ids else []
-    entries: list[Entry] = []
-    computed_s = 0.0
-    for start in range(0, len(texts), SLICE):
-        began = perf_counter()
-        entries += map(_entry, texts[start : start + SLICE])
-        computed_s += perf_counter() - began
-        await asyncio.sleep(0)
-    return entries, computed_s
+    texts = (await messages.texts(connection, set(ids))).values() if ids else []
+    return await in_turns(_entry, texts)
 
 
 def _entry(text: Folded) -> Entry:

@@ -1,14 +1,16 @@
 """What is found by what, in which scripts; and that the index never knows less than the comparison."""
 
+import time
 from unicodedata import normalize
 from uuid import uuid4
 
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel.errors import MalformedError
-from modules.messaging.search.folding import SEARCHED_CHARS, fold, origin
+from modules.messaging.search.folding import CLUSTER, SEARCHED_CHARS, fold, origin
 from modules.messaging.search.query import MAX_HIGHLIGHTS, Query
 from modules.messaging.search.terms import INDEXED_CHARS, block_key, terms, vector
 from tests.modules.messaging.search.library import highlighted
@@ -150,6 +152,27 @@ def test_the_check_notices_an_index_that_knows_less(monkeypatch: pytest.MonkeyPa
     """The broken variant: only whole words are indexed."""
     assert finds("gates", Query.parse("gate").parts)
     assert not finds("gates", [part.rstrip(":") for part in Query.parse("gate").parts])
+
+
+@given(
+    st.text(
+        st.sampled_from("\U0001f1e6\U0001f1e7\U0001f1e8a1# \n\u0301\u0334\u0600\u0903\u094d\u0915\u200d\ufe0f👩🏽가")
+    )
+)
+def test_clusters_are_what_unicode_says(text: str) -> None:
+    assert CLUSTER.findall(text) == regex.findall(r"\X", text)
+
+
+@pytest.mark.parametrize(
+    "text", ["\U0001f1e6", "\U0001f1e6\U0001f1e7\u0301", "\u0600\U0001f1e6", "👩\u200d", "e\u0301"]
+)
+def test_a_text_costs_what_its_length_says_whatever_it_is_made_of(text: str) -> None:
+    r"""With `\X` alone a row of 40,000 halves of flags takes ten seconds."""
+    long = (text * 40_000)[:40_000]
+    began = time.process_time()
+    fold(long)
+    origin(long)
+    assert time.process_time() - began < 2
 
 
 def finds(text: str, parts: list[str]) -> bool:
