@@ -123,6 +123,7 @@ def _settings(dsn: str) -> dict[str, str]:
         "PARLEY_MESSAGES_PER_S": UNLIMITED,
         "PARLEY_MESSAGE_BURST": UNLIMITED,
         "PARLEY_MAX_FRAMES_PER_S": UNLIMITED,
+        "PARLEY_MAX_REQUESTS_PER_S": UNLIMITED,
         "PARLEY_MAX_SOCKETS_PER_USER": UNLIMITED,
         "PARLEY_WS_HEARTBEAT_S": "600",
     }
