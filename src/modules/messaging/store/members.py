@@ -77,11 +77,13 @@ async def resumable(connection: Connection, user_id: str, channels: Collection[U
 LAST_SEQS = "SELECT id, last_seq FROM chat_channels WHERE id = ANY($1::uuid[])"
 
 MEMBERS_OF = """
-SELECT c.id, c.last_seq, p.user_id, p.joined_seq FROM chat_channels c
-JOIN chat_participants p ON p.channel_id = c.id AND p.left_seq IS NULL WHERE c.id = ANY($1::uuid[])
+SELECT c.id, c.last_seq, p.user_id, p.joined_seq FROM chat_channels c CROSS JOIN LATERAL (
+    SELECT * FROM chat_participants p WHERE p.channel_id = c.id AND p.left_seq + 0 IS NULL OFFSET 0
+) p WHERE c.id = ANY($1::uuid[])
 UNION ALL
 SELECT c.id, c.last_seq, NULL, 0 FROM chat_channels c WHERE c.id = ANY($1::uuid[])
 """
+"""Places are looked up for each channel (so say OFFSET and `+ 0`), whatever the planner believes of the table."""
 
 CHANNELS_OF_ALL = (
     "SELECT DISTINCT channel_id FROM chat_participants WHERE user_id = ANY($1::text[]) AND left_seq IS NULL"
@@ -162,7 +164,9 @@ WHERE other.user_id = ANY($2::text[]) AND other.left_seq IS NULL
 """
 
 LEAVERS = """
-SELECT DISTINCT user_id FROM chat_participants WHERE channel_id = ANY($1::uuid[]) AND left_seq IS NOT NULL
+SELECT DISTINCT p.user_id FROM unnest($1::uuid[]) AS k (channel_id) CROSS JOIN LATERAL (
+    SELECT * FROM chat_participants p WHERE p.channel_id = k.channel_id AND p.left_seq IS NOT NULL OFFSET 0
+) p
 """
 
 

@@ -19,9 +19,12 @@ SELECT id, last_seq, head_hash, last_record_at, last_message_at, membership_seq,
 FROM chat_channels WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
 """
 
-MEMBERS = (
-    "SELECT channel_id, user_id, role FROM chat_participants WHERE channel_id = ANY($1::uuid[]) AND left_seq IS NULL"
-)
+MEMBERS = """
+SELECT k.channel_id, p.user_id, p.role FROM unnest($1::uuid[]) AS k (channel_id) CROSS JOIN LATERAL (
+    SELECT * FROM chat_participants p WHERE p.channel_id = k.channel_id AND p.left_seq + 0 IS NULL OFFSET 0
+) p
+"""
+"""Looked up for each channel (so say OFFSET and `+ 0`), as `REPEATS` below."""
 
 REPEATS = f"""
 SELECT {", ".join("m." + column for column in COLUMNS.split(", "))}

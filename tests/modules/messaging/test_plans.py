@@ -1,0 +1,43 @@
+"""Look-ups cost what they find, not what the table holds, also before its first ANALYZE."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from modules.messaging.store import members
+from modules.messaging.writer import queries
+
+FILL = """
+ALTER TABLE chat_participants SET (autovacuum_enabled = off);
+ALTER TABLE chat_channels SET (autovacuum_enabled = off);
+INSERT INTO chat_channels (id, kind, genesis, head_hash, last_record_at, created_at)
+SELECT md5(i::text)::uuid, 'group', '{}', '', now(), now() FROM generate_series(1, 4000) i;
+INSERT INTO chat_participants (channel_id, user_id, role, joined_at)
+SELECT md5(i::text)::uuid, 'user-' || j, 'member', now() FROM generate_series(1, 4000) i, generate_series(1, 5) j
+"""
+CHANNELS = "SELECT array_agg(md5(i::text)::uuid) FROM generate_series(1, 10) i"
+FEW = 100
+"""Rows: twice the participants of ten channels."""
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+@pytest.mark.parametrize("statement", [queries.MEMBERS, members.MEMBERS_OF, members.LEAVERS])
+async def test_participants_are_looked_up(dsn: str, statement: str, mode: str) -> None:
+    connection = await asyncpg.connect(dsn, server_settings={"plan_cache_mode": mode})
+    try:
+        await connection.execute(FILL)
+        channels = await connection.fetchval(CHANNELS)
+        explained = await connection.fetchval("EXPLAIN (ANALYZE, FORMAT JSON) " + statement, channels)
+    finally:
+        await connection.close()
+    assert max(read_by(json.loads(explained)[0]["Plan"])) <= FEW
+
+
+def read_by(plan: dict[str, Any]) -> Iterator[float]:
+    """Yield how many rows each node of a plan read."""
+    yield (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * plan["Actual Loops"]
+    for part in plan.get("Plans", ()):
+        yield from read_by(part)
