@@ -34,7 +34,7 @@ SWEPT = 10_000
 RETRY_S = 1.0
 CHANNELS = 200
 """Looked at in one transaction."""
-REST = 3
+REST = 9
 
 
 class Indexer:

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
+from time import monotonic
 from uuid import UUID
 
 import msgspec
@@ -12,6 +13,8 @@ from modules.messaging.writer.send import ContextKey
 
 MAX_CONTEXTS = 50_000
 MAX_MEMBERS = 200_000
+CONTESTED_S = 1.0
+"""How long a head isn't relied on once another process was found to move it: a batch built on it would be in vain."""
 
 
 class Channel(msgspec.Struct):
@@ -27,6 +30,8 @@ class Channel(msgspec.Struct):
     status: str
     members: Mapping[str, str] = {}
     """User id → role."""
+    contested_until: float = 0.0
+    """Until then, of `time.monotonic`, others are likely to append, too."""
 
 
 class Memory:
@@ -42,10 +47,19 @@ class Memory:
         return self._contexts.get(target) if isinstance(target, ContextKey) else target
 
     def recall(self, ids: set[UUID]) -> dict[UUID, Channel] | None:
-        """Return copies of all these channels as last known, to be moved on; None unless all are known."""
-        if not ids <= self._channels.keys():
-            return None
-        return {channel: _copy(self._channels[channel]) for channel in ids}
+        """Return copies of all these channels as last known, to be moved on; None unless all can be relied on."""
+        known = [self._channels.get(channel_id) for channel_id in ids]
+        time = monotonic()
+        copies = {id_: _copy(one) for id_, one in zip(ids, known, strict=True) if one and one.contested_until <= time}
+        return copies if len(copies) == len(ids) else None
+
+    def compare(self, channels: Mapping[UUID, Channel]) -> None:
+        """Tell channels as they are now whether others appended to them since they were last known."""
+        for channel_id, channel in channels.items():
+            known = self._channels.get(channel_id)
+            if known is not None:
+                moved = known.head.last_seq != channel.head.last_seq
+                channel.contested_until = monotonic() + CONTESTED_S if moved else known.contested_until
 
     def members(self, channel_id: UUID, membership_seq: int) -> Mapping[str, str] | None:
         """Return the members of a channel whose last membership record is `membership_seq`, where known."""

@@ -71,7 +71,6 @@ class Paths:
         records = _appended(outcomes)
         if len(records) < len(requests):
             return False
-        self._memory.forget(channels)
         events = _events(outcomes, channels)
         try:
             async with self._database.connection(reserved=True) as connection:
@@ -121,6 +120,7 @@ class Paths:
 
     async def _lock(self, tx: Transaction, ids: set[UUID]) -> dict[UUID, Channel]:
         channels = await queries.lock(tx.connection, ids)
+        self._memory.compare(channels)
         for channel_id, channel in channels.items():
             channel.members = self._memory.members(channel_id, channel.head.membership_seq) or {}
         strange = [channel_id for channel_id, channel in channels.items() if not channel.members]
