@@ -194,7 +194,7 @@ async def test_no_log_tells_a_secret(tmp_path: Path) -> None:
         assert secrets.found_in(log) == set(), name
     lines = [json.loads(line) for line in logs["server"].splitlines()]
     assert sum(line["event"] == "request" for line in lines) > 30
-    assert sum("exception" in line for line in lines) >= 4
+    assert sum("exception" in line for line in lines) >= 3
     assert "ready to accept connections" in logs["PostgreSQL"]
 
 
