@@ -19,8 +19,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from kernel import migrate
 from kernel.database import Connection as DatabaseConnection
-from kernel.database import sqlalchemy_url
+from kernel.database import Database, sqlalchemy_url
 from kernel.orm import metadata
+from modules.messaging.module import rebuild_state
 from tests.support.databases import Databases, execute
 from tests.support.servers import PARLEY, ROOT, environment
 
@@ -250,3 +251,41 @@ async def test_the_run_time_role_may_not_change_the_log(dsn: str) -> None:
         ):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.execute(statement)
+
+
+CONVERSATION = """
+INSERT INTO chat_channels (id, kind, genesis, head_hash, last_record_at, created_at, direct_low, direct_high)
+VALUES (md5('c')::uuid, 'direct', '{}', '', now(), now(), 'ana', 'ben');
+INSERT INTO chat_participants (channel_id, user_id, role, joined_at)
+SELECT md5('c')::uuid, person, 'member', now() FROM unnest('{ben,ana}'::text[]) AS person;
+INSERT INTO chat_messages (channel_id, seq, id, kind, sender_id, content, target_id, details, created_at, hash)
+SELECT md5('c')::uuid, seq, md5(seq::text)::uuid, kind, sender, content, md5(target::text)::uuid, details::jsonb,
+    now(), ''
+FROM (VALUES
+    (1, 'text', 'ana', 'one', NULL, NULL),
+    (2, 'text', 'ben', 'two', NULL, NULL),
+    (3, 'revision', 'ana', 'uno', 1, '{"revision": 1}'),
+    (4, 'reaction', 'ana', NULL, 1, '{"emoji": "a"}'),
+    (5, 'reaction', 'ben', NULL, 1, '{"emoji": "a"}'),
+    (6, 'reaction', 'ben', NULL, 1, '{"emoji": "b"}'),
+    (7, 'reaction_removed', 'ana', NULL, 1, '{"emoji": "a"}'),
+    (8, 'reaction_removed', 'ben', NULL, 1, '{"emoji": "b"}'),
+    (9, 'deletion', 'ben', NULL, 2, NULL)
+) AS record (seq, kind, sender, content, target, details)
+"""
+
+
+async def test_conversations_survive_the_way_back_and_forth(dsn: str) -> None:
+    """Direct channels remain the only ones of their two, and what was deleted remains hidden."""
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(CONVERSATION)
+    await connection.close()
+    await migrate.downgrade(dsn, "0004_notifications")
+    await migrate.upgrade(dsn)
+    connection = await asyncpg.connect(dsn)
+    pairs = await connection.fetch("SELECT direct_low, direct_high FROM chat_channels")
+    await connection.close()
+    assert [tuple(pair) for pair in pairs] == [("ana", "ben")]
+    database = await Database.connect(dsn, size=2, role=None)
+    assert await rebuild_state(database) == 0
+    await database.close()
