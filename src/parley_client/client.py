@@ -212,7 +212,11 @@ class Client:
             self._signal("active", None)
 
     def watch(self, user_ids: Iterable[str]) -> None:
-        """Hear about the presence of these people; holds until the next call."""
+        """Hear about the presence of these people, up to 500; holds until the next call.
+
+        Raises:
+            Refused: their ids don't fit a frame; whoever was watched before still is.
+        """
         self._keep_telling("presence.watch", user_ids=list(user_ids))
 
     async def _run(self) -> None:
@@ -261,8 +265,10 @@ class Client:
         self._outbox.signal((kind, about), encode(kind, **fields))
 
     def _keep_telling(self, kind: str, **fields: Any) -> None:
-        self._told_anew[kind] = encode(kind, **fields)
-        self._outbox.signal((kind, None), self._told_anew[kind])
+        frame = encode(kind, **fields)
+        self._outbox.check(frame)
+        self._told_anew[kind] = frame
+        self._outbox.signal((kind, None), frame)
 
 
 def _message(ack: Ack) -> Message:

@@ -89,6 +89,16 @@ class Outbox:
             with self._pending(request, retry=retry) as pending:
                 return await pending.answer
 
+    def check(self, frame: bytes) -> None:
+        """Let pass what fits a frame.
+
+        Raises:
+            Refused: the server would hang up for it.
+        """
+        if len(frame) > self._frame_bytes:
+            detail = f"{len(frame)} bytes; a frame may have {self._frame_bytes}"
+            raise Refused(Problem(type="/problems/too-large", title="Too large", status=413, detail=detail))
+
     def signal(self, about: object, frame: bytes) -> None:
         """Send a frame that nobody answers, in place of one about the same that hasn't gone out yet."""
         self._signals[about] = frame
@@ -182,9 +192,10 @@ class Outbox:
         pending = heapq.heappop(self._due)
         if pending.answer.done():
             return None
-        if len(pending.frame) > self._frame_bytes:
-            detail = f"{len(pending.frame)} bytes; a frame may have {self._frame_bytes}"
-            pending.fail(Refused(Problem(type="/problems/too-large", title="Too large", status=413, detail=detail)))
+        try:
+            self.check(pending.frame)
+        except Refused as refused:
+            pending.fail(refused)
             return None
         self._pace.take(now)
         pending.sent = True

@@ -1,9 +1,13 @@
 """What passes by: typing, presence and receipts, which are told anew on each connection and hold nothing up."""
 
 import asyncio
+from http import HTTPStatus
 from typing import TypeVar
+from uuid import uuid4
 
-from parley_client import Client, Options, Presence, Receipt, Typing
+import pytest
+
+from parley_client import Client, Options, Presence, Receipt, Refused, Typing
 from tests.client.people import PATIENCE_S, SOON, booking, send_all
 from tests.client.proxy import proxy
 from tests.support.servers import Host
@@ -37,6 +41,20 @@ async def test_presence_is_watched_again_after_a_cut(host: Host) -> None:
         assert (await event(ana, Presence)).status == "offline"
         async with Client(host.server.url, token=at.ben):
             assert (await event(ana, Presence)).status == "online"
+
+
+async def test_too_many_to_watch_are_refused_at_once_and_end_nothing(host: Host) -> None:
+    at = booking(host)
+    async with Client(host.server.url, token=at.ana, options=SOON) as ana:
+        await ana.send(at.target, "one")
+        ana.watch([f"ben-{at.id}"])
+        assert (await event(ana, Presence)).status == "offline"
+        with pytest.raises(Refused) as refusal:
+            ana.watch([str(uuid4()) for _ in range(500)])
+        assert refusal.value.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        async with Client(host.server.url, token=at.ben):
+            assert (await event(ana, Presence)).status == "online"
+        assert ana.connections == 1
 
 
 async def test_what_nobody_asks_for_holds_nothing_up_and_is_bounded(host: Host) -> None:
