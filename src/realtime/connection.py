@@ -129,6 +129,11 @@ class Connection:
             held.after = max(held.after, after_seq)
             self._let_through(topic, held)
 
+    def forget(self, topic: str) -> None:
+        """Drop what is held of a topic: it wasn't meant for this person."""
+        if self._held is not None and topic in self._held:
+            self._held[topic].frames.clear()
+
     def _hold_back(self, held: Held, seq: int, frame: Frame) -> None:
         held.frames.append((seq, frame))
         if len(held.frames) > MAX_HELD:

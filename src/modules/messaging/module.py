@@ -72,7 +72,7 @@ class MessagingModule:
     ) -> None:
         tickets = Tickets(database)
         reading = Reading(database, people)
-        broadcast = Broadcast(hub, reading)
+        broadcast = self._broadcast = Broadcast(hub, reading)
         writer = Writer(database, bus, broadcast)
         inbox = Inbox(database, people)
         writing = Writing(people, writer, settings)
@@ -109,7 +109,7 @@ class MessagingModule:
                 frames_per_s=settings.max_frames_per_s,
             ),
             admission=Admission(authenticator=authenticator, tickets=tickets, people=people, settings=settings),
-            settled=writer.settled,
+            settled=self._settled,
             settings=settings,
         )
         self.indexer = Indexer(database)
@@ -141,6 +141,11 @@ class MessagingModule:
             _socket(self.gateway),
         ]
         self.sockets = (CHAT,)
+
+    async def _settled(self) -> None:
+        """Wait until every request that was taken is answered."""
+        await self.writer.settled()
+        await self._broadcast.feeds.settled()
 
     def subscribe(self, bus: Bus) -> None:
         """Hear what other modules publish."""

@@ -302,8 +302,10 @@ async def test_the_fold_is_rebuilt_from_the_log(talk: Talk) -> None:
     dsn, rebuild = talk.host.server.environment["DATABASE_URL"], ("state", "rebuild")
     damages = (
         f"DELETE FROM chat_message_state WHERE channel_id = '{talk.channel}'",
-        "UPDATE chat_message_state SET reactions = '{}', revision = 7, revision_seq = NULL"
-        f" WHERE channel_id = '{talk.channel}'",
+        f"""
+            UPDATE chat_message_state SET reactions = '{{}}', revision = 7, revision_seq = NULL
+            WHERE channel_id = '{talk.channel}'
+        """,
         f"INSERT INTO chat_message_state (channel_id, seq, updated_seq) VALUES ('{talk.channel}', 3, 9)",
     )
     assert talk.host.server.cli(*rebuild).startswith("0 ")

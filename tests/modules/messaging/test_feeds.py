@@ -310,3 +310,14 @@ async def _play(taken: list[tuple[str, int]]) -> None:
         if told.startswith("ack"):
             assert any(before.endswith(told.removeprefix("ack ")) for before in channel.told[:place])
     channel.feeds.stop(CHANNEL)
+
+
+async def test_what_is_to_follow_is_waited_for_at_the_end() -> None:
+    channel = Channel(head=2)
+    channel.feeds.open(CHANNEL)
+    channel.feeds.start(CHANNEL, 0)
+    await channel.feeds.settled()
+    channel.offer(2)
+    channel.ack(2)
+    await channel.feeds.settled()
+    assert channel.told[-1] == "ack 2"

@@ -80,6 +80,12 @@ class Broadcast:
         """Let the held frames of a channel through to a connection that knows it up to `known`, once they come next."""
         self.feeds.after(channel_id, known, partial(connection.release, channel_topic(channel_id), known))
 
+    def expel(self, connection: Connection, channel_id: UUID) -> None:
+        """Let a connection hear nothing more of a channel, nor what was held for it."""
+        topic = channel_topic(channel_id)
+        self._hub.unsubscribe(connection, topic)
+        connection.forget(topic)
+
     def _deliver(self, topic: str, record: Record, frame: Frame, origin: object | None) -> None:
         """Who joins hears that first, who leaves hears that as the last, and who does both is where the log says."""
         self._join_by(record)

@@ -134,6 +134,11 @@ class Feeds:
         for channel_id, seq in heads.items():
             self.reach(channel_id, seq)
 
+    async def settled(self) -> None:
+        """Wait until everything has been delivered that is to follow a record."""
+        while any(feed.following for feed in self._feeds.values()):  # noqa: ASYNC110 - once, at the end
+            await asyncio.sleep(GAP_S)
+
     @property
     def channels(self) -> list[UUID]:
         """Those that are followed."""

@@ -70,13 +70,15 @@ class Resumption:
         """Send a channel's records after `after` to a connection that listens to it, then let live ones through.
 
         Returns:
-            Up to where the client is now. When it was removed meanwhile, it hears nothing more.
+            Up to where the client is now. When it was removed meanwhile, it hears nothing more, nor what was held.
         """
         topic = channel_topic(channel_id)
         connection.hold(topic)
         try:
             while topic in connection.topics and not connection.closed:
                 page = await self._page(connection, channel_id, after)
+                if not page and not await self._heads(connection.user_id, [channel_id]):
+                    self._broadcast.expel(connection, channel_id)
                 after = page[-1] if page else after
                 if len(page) < PAGE and self._broadcast.feeds.start(channel_id, after):
                     break
