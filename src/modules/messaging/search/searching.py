@@ -18,6 +18,7 @@ from modules.messaging.search.cursors import cursor_of
 from modules.messaging.search.finding import Finding, Match
 from modules.messaging.search.indexer import Indexer
 from modules.messaging.search.query import Query
+from modules.messaging.store import marks
 from modules.messaging.store.marks import Others
 
 SEARCHES_PER_S = 5
@@ -66,7 +67,7 @@ class Searching:
         async with self._slots, self._snapshot() as connection:
             reaches = await self._reaches(connection, user_id, where)
             matches = await Finding(connection, query, reaches).page(before or END, limit)
-            others = await store.others(connection, {match.position.channel_id for match in matches.items}, user_id)
+            others = await marks.others_in(connection, {match.position.channel_id for match in matches.items}, user_id)
         hidden = await views.pseudonyms(self._people, [match.text.record for match in matches.items])
         items = [_found(match, hidden, user_id, others) for match in matches.items]
         return SearchPage(items, matches.next and cursor_of(matches.next), matches.complete)

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from kernel.database import Connection
 from modules.messaging.search.blocks import BLOCK, Position, Reach
-from modules.messaging.store.marks import Others
 
 REACHES = f"""
 SELECT c.id, c.context_type, c.last_seq, coalesce(p.indexed_seq, 0), c.last_record_at,
@@ -76,14 +75,6 @@ WHERE s.channel_id = e.channel_id AND s.seq = e.seq
 ADVANCE = """
 UPDATE chat_search_progress p SET indexed_seq = s.up_to
 FROM unnest($1::uuid[], $2::bigint[]) AS s (channel_id, up_to) WHERE p.channel_id = s.channel_id
-"""
-
-OTHERS = """
-SELECT c.id, o.* FROM unnest($1::uuid[]) AS c (id)
-CROSS JOIN LATERAL (
-    SELECT coalesce(min(p.last_delivered_seq), 0), coalesce(min(p.last_read_seq), 0) FROM chat_participants p
-    WHERE p.channel_id = c.id AND p.user_id <> $2 AND p.left_seq IS NULL
-) o
 """
 
 LAGGING = """
@@ -160,12 +151,6 @@ async def write(connection: Connection, entries: Sequence[Entry], done: Sequence
 async def lagging(connection: Connection, limit: int) -> list[UUID]:
     """Return channels with records that aren't indexed."""
     return [row[0] for row in await connection.fetch(LAGGING, limit)]
-
-
-async def others(connection: Connection, channels: Collection[UUID], user_id: str) -> dict[UUID, Others]:
-    """Return how far everybody else has come in these channels."""
-    rows = await connection.fetch(OTHERS, list(channels), user_id)
-    return {row[0]: Others(row[1], row[2]) for row in rows}
 
 
 def _place(entry: Entry) -> tuple[UUID, int]:

@@ -1,6 +1,6 @@
 """How far people have come."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -59,14 +59,17 @@ async def move(connection: Connection, asked: Sequence[tuple[UUID, str, int, int
     return [Reached(*row.values()) for row in await connection.fetch(MOVE, *columns)]
 
 
-OTHERS = """
-SELECT min(greatest(last_delivered_seq, joined_seq)) FILTER (WHERE left_seq IS NULL),
-    min(greatest(last_read_seq, joined_seq)) FILTER (WHERE left_seq IS NULL)
-FROM chat_participants WHERE channel_id = $1 AND user_id <> $2
-"""
+REACHED = """min(greatest(p.last_delivered_seq, p.joined_seq)) FILTER (WHERE p.left_seq IS NULL) AS delivered,
+    min(greatest(p.last_read_seq, p.joined_seq)) FILTER (WHERE p.left_seq IS NULL) AS read"""
 """Who joins later takes nothing back: what stands before their joining doesn't wait for them.
 
 `FILTER`: else, until the first ANALYZE, everybody's places are looked through by the index of present ones."""
+
+OTHERS = f"""
+SELECT c.id, o.delivered, o.read FROM unnest($1::uuid[]) AS c (id) CROSS JOIN LATERAL (
+    SELECT {REACHED} FROM chat_participants p WHERE p.channel_id = c.id AND p.user_id <> $2
+) o
+"""
 
 
 class Others(NamedTuple):
@@ -77,6 +80,11 @@ class Others(NamedTuple):
 
 
 async def others(connection: Connection, channel_id: UUID, user_id: str) -> Others:
-    """Return how far everybody else has come."""
-    row = await connection.fetchrow(OTHERS, channel_id, user_id)
-    return Others(*(value or 0 for value in row)) if row else Others(0, 0)
+    """Return how far everybody else has come in a channel."""
+    return (await others_in(connection, [channel_id], user_id))[channel_id]
+
+
+async def others_in(connection: Connection, channels: Collection[UUID], user_id: str) -> dict[UUID, Others]:
+    """Return how far everybody else has come in these channels."""
+    rows = await connection.fetch(OTHERS, list(channels), user_id)
+    return {row["id"]: Others(row["delivered"] or 0, row["read"] or 0) for row in rows}

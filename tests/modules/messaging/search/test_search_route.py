@@ -35,6 +35,21 @@ def test_a_message_is_found_as_it_is_with_what_was_looked_for(ana: httpx.Client)
     assert (page["next"], page["complete"]) == (None, True)
 
 
+def test_the_status_of_what_is_found_is_the_one_that_its_channel_shows(host: Host) -> None:
+    """Also when somebody has joined since, who has read nothing."""
+    ana, ben, eve, booking = (uuid4().hex for _ in range(4))
+    with host.person(host.user(ana)) as writer, host.person(host.user(ben)) as reader:
+        host.user(eve)
+        host.context(booking, {ana: "worker", ben: "worker"})
+        path = f"/api/contexts/booking/{booking}/messages"
+        message = writer.post(path, json={"client_id": "1", "content": "gate"}).raise_for_status().json()
+        reader.put(f"/api/channels/{message['channel_id']}/read", json={"seq": 1}).raise_for_status()
+        host.context(booking, {ana: "worker", ben: "worker", eve: "worker"})
+        shown = writer.get(f"/api/channels/{message['channel_id']}/messages").raise_for_status().json()["items"]
+        found = search(writer, q="gate").raise_for_status().json()["items"]
+    assert [one["status"] for one in shown] == [one["message"]["status"] for one in found] == ["read"]
+
+
 REFUSED = {
     "nothing": ({}, "?q"),
     "empty": ({"q": ""}, "?q"),
