@@ -22,6 +22,8 @@ Delay = Annotated[float, Meta(ge=0, le=LARGEST)]
 
 UNPREFIXED = ("database_url", "redis_url", "twilio_")
 MIN_SECRET_BYTES = 32
+FRAME_BURST_S = 4
+"""So many seconds' frames a socket may send at once."""
 QUIET_HOURS = re.compile(r"\A([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d\Z")
 
 ORIGIN = re.compile(r"\A(\*|https?://[^/*?#@\s]+)\Z")
@@ -148,6 +150,11 @@ def _contradictions(s: Settings) -> list[str]:
     problems = []
     if s.jwt_secret is not None and len(s.jwt_secret.encode()) < MIN_SECRET_BYTES:
         problems.append(f"PARLEY_JWT_SECRET: at least {MIN_SECRET_BYTES} bytes are needed (RFC 7518, 3.2)")
+    frames = max(s.messages_per_s, s.message_burst / FRAME_BURST_S)
+    if s.max_frames_per_s < frames:
+        problems.append(
+            f"PARLEY_MAX_FRAMES_PER_S: at least {frames:g}, or sockets are closed before their messages count"
+        )
     if not QUIET_HOURS.match(s.default_quiet_hours):
         problems.append("PARLEY_DEFAULT_QUIET_HOURS: expected HH:MM-HH:MM")
     if s.database_url and not re.match(r"\Apostgres(ql)?(\+asyncpg)?://", s.database_url):

@@ -129,6 +129,12 @@ def test_a_senseless_value_is_named(name: str, value: str) -> None:
     assert [problem.partition(":")[0] for problem in problems(**{name: value})][:1] == [name]
 
 
+@pytest.mark.parametrize("more", [{"PARLEY_MESSAGES_PER_S": "51"}, {"PARLEY_MESSAGE_BURST": "201"}])
+def test_whoever_keeps_to_the_pace_of_messages_must_not_be_cut_off_for_frames(more: dict[str, str]) -> None:
+    assert [problem.partition(":")[0] for problem in problems(**more)] == ["PARLEY_MAX_FRAMES_PER_S"]
+    assert load({**more, "PARLEY_MAX_FRAMES_PER_S": "60"}).max_frames_per_s == 60
+
+
 def test_misspelt_variables_are_noticed() -> None:
     assert unknown({"PARLEY_JWT_SECRT": "x", "PARLEY_ENV": "production", "PATH": "/bin"}) == ["PARLEY_JWT_SECRT"]
 

@@ -13,6 +13,7 @@ from kernel.auth import Authenticator, DeactivatedError, Principal
 from kernel.clock import from_unix, rfc3339
 from kernel.errors import MalformedError, ParleyError, TooManyRequestsError, UnauthenticatedError, undecodable
 from kernel.ratelimit import Bucket
+from kernel.settings import FRAME_BURST_S
 from modules.messaging import views
 from modules.messaging.emoji import one_emoji
 from modules.messaging.fold import fresh
@@ -60,7 +61,7 @@ class Session:
         self._services = services
         self._connection = connection
         self._strikes = 0
-        self._frames = Bucket("frames", per_s=services.frames_per_s, burst=services.frames_per_s * 4)
+        self._frames = Bucket("frames", per_s=services.frames_per_s, burst=services.frames_per_s * FRAME_BURST_S)
         self._expiry: asyncio.TimerHandle | None = None
         self._resumes: list[asyncio.Task[None]] = []
         self._expire_at(principal)
