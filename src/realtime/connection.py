@@ -130,9 +130,10 @@ class Connection:
             self._let_through(topic, held)
 
     def forget(self, topic: str) -> None:
-        """Drop what is held of a topic: it wasn't meant for this person."""
+        """Drop what is held of a topic, but for answers: it wasn't meant for this person."""
         if self._held is not None and topic in self._held:
-            self._held[topic].frames.clear()
+            frames = self._held[topic].frames
+            frames[:] = [(seq, frame) for seq, frame in frames if seq == ALWAYS]
 
     def _hold_back(self, held: Held, seq: int, frame: Frame) -> None:
         held.frames.append((seq, frame))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.connection import MAX_HELD, TOO_SLOW, Connection
+from realtime.connection import ALWAYS, MAX_HELD, TOO_SLOW, Connection
 from realtime.flusher import Flusher
 from realtime.frame import Frame
 
@@ -94,6 +94,18 @@ async def test_what_is_held_back_has_a_bound_too() -> None:
     for n in range(MAX_HELD + 1):
         at.deliver("channel:1", n, frame(n))
     assert line.code == TOO_SLOW
+
+
+async def test_what_is_forgotten_is_not_what_was_asked_for() -> None:
+    """Who was removed while they catch up hears nothing that came meanwhile, but is answered: they had a right to it."""
+    at, line = connection()
+    at.hold("channel:1")
+    at.deliver("channel:1", 1, frame(1))
+    at.deliver("channel:1", ALWAYS, frame(2))
+    at.forget("channel:1")
+    at.release("channel:1", 0)
+    at.flush()
+    assert line.written == [frame(2).payload]
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), max_size=40), st.integers(0, 20))
