@@ -97,7 +97,7 @@ async def test_what_is_held_back_has_a_bound_too() -> None:
 
 
 async def test_what_is_forgotten_is_not_what_was_asked_for() -> None:
-    """Who was removed while they catch up hears nothing that came meanwhile, but is answered: they had a right to it."""
+    """Who was removed while they catch up hears nothing that came meanwhile, but is answered."""
     at, line = connection()
     at.hold("channel:1")
     at.deliver("channel:1", 1, frame(1))
