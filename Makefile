@@ -1,7 +1,7 @@
 # Everything a developer types. Works with the make that macOS ships (3.81) and needs only Python 3.11 or newer.
 PYTHON ?= python3
 UV ?= uv
-WORKERS ?= 2
+WORKERS ?= 4
 ARGS ?=
 
 BIN := .venv/bin
@@ -31,7 +31,7 @@ demo: setup ## Play a short conversation on a seeded booking, then keep serving 
 	@exec $(BIN)/parley demo $(ARGS)
 
 test: setup ## Run the tests
-	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 bench: setup ## Measure against pgbench and Node's ws, and print the tables
 	@exec $(BIN)/parley bench $(ARGS)

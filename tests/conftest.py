@@ -1,5 +1,6 @@
 """What every test stands on: a real PostgreSQL for each worker, a fresh database for each test that asks."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -10,6 +11,15 @@ from kernel.settings import Settings
 from tests.support.databases import Databases, databases
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.servers import Host, Server, running_server
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave what takes long to CI, and say so."""
+    if "PARLEY_TEST_LONG" in os.environ:
+        return
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="takes long: PARLEY_TEST_LONG=1 runs it, as .ci/run does"))
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,7 @@ def channel(host: Host) -> str:
         return str(http.post("/api/contexts/booking/b1/messages", json=body).raise_for_status().json()["channel_id"])
 
 
+@pytest.mark.long
 def test_a_host_finds_no_server_error(host: Host, document: Any, tmp_path: Path) -> None:
     operations = open_to(document, "key")
     run = explore(tmp_path, f"{host.server.url}/schema/openapi.json", host.http.headers["Authorization"], operations)
@@ -60,6 +61,7 @@ def test_a_host_finds_no_server_error(host: Host, document: Any, tmp_path: Path)
     _assert_thorough(run.stdout, operations)
 
 
+@pytest.mark.long
 def test_a_person_finds_no_server_error(host: Host, document: Any, channel: str, tmp_path: Path) -> None:
     operations = open_to(document, "user")
     bearer = f"Bearer {host.token('ana', role='admin')}"

@@ -14,6 +14,7 @@ async def test_the_socket_is_closed(dsn: str, tmp_path: Path) -> None:
     assert await end(dsn, tmp_path, "slow_admission") == 4404
 
 
+@pytest.mark.long
 async def test_the_same_check_finds_a_server_that_doesnt_look_again(dsn: str, tmp_path: Path) -> None:
     with pytest.raises(TimeoutError):
         await end(dsn, tmp_path, "no_second_look")

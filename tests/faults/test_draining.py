@@ -110,6 +110,7 @@ async def status_of_readiness(server: Server) -> int:
             return 0
 
 
+@pytest.mark.long
 def test_those_who_dont_read_delay_it_for_a_while_only(dsn: str, tmp_path: Path) -> None:
     with served(dsn, tmp_path) as (server, token):
         stalled = [stall(server, token) for _ in range(3)]

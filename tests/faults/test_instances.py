@@ -101,6 +101,7 @@ async def test_everybody_hears_both_instances_in_order_and_once(pair: Pair) -> N
     assert [talker.sockets for talker in talkers] == [1] * 4
 
 
+@pytest.mark.long
 async def test_the_check_finds_frames_that_go_out_as_they_come_in(dsn: str, tmp_path: Path) -> None:
     """The broken variant: without feeds what two instances commit passes through in any order."""
     with running_pair(dsn, tmp_path / "pair", variant="no_feeds") as pair:
@@ -226,6 +227,7 @@ async def test_who_is_removed_hears_nothing_more_on_any_instance(pair: Pair, red
     assert not told_more
 
 
+@pytest.mark.long
 async def test_the_check_finds_an_instance_at_which_the_removed_still_listen(dsn: str, tmp_path: Path) -> None:
     """The broken variant."""
     with running_pair(dsn, tmp_path / "pair", variant="deaf_to_removal") as pair:
@@ -280,6 +282,7 @@ async def test_what_an_instance_committed_and_took_to_its_grave_is_found(pair: P
         assert (told["seq"], told["message"]["content"]) == (2, "two")  # type: ignore[index]  # a frame is JSON
 
 
+@pytest.mark.long
 async def test_the_check_finds_an_instance_that_looks_for_nothing(dsn: str, tmp_path: Path) -> None:
     """The broken variant: nobody reads the log when Redis is silent."""
     with running_pair(dsn, tmp_path / "pair", variant="deaf_to_the_log") as pair:

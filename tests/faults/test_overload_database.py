@@ -48,7 +48,13 @@ def token(server: Server) -> str:
     return token
 
 
-@pytest.mark.parametrize("fail", [Partition.cut, Partition.stall], ids=["away", "standing still"])
+@pytest.mark.parametrize(
+    "fail",
+    [
+        pytest.param(Partition.cut, id="away"),
+        pytest.param(Partition.stall, id="standing still", marks=pytest.mark.long),
+    ],
+)
 async def test_all_are_told_and_all_recovers(
     server: Server, token: str, network: Partition, fail: Callable[[Partition], None]
 ) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx
+import pytest
 
 from benchmarks.load.sockets import RefusedError, connect
 from tests.support.chat import chat
@@ -57,6 +58,7 @@ async def test_all_are_live_soon(dsn: str, tmp_path: Path) -> None:
     assert max(storm.sends) < ANSWERED_WITHIN_S
 
 
+@pytest.mark.long
 async def test_the_same_check_finds_an_open_door(dsn: str, tmp_path: Path) -> None:
     with crowded(dsn, tmp_path, "open_door") as server:
         assert (await stormed(server)).refusals == Counter()

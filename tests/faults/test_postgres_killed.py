@@ -72,6 +72,7 @@ async def survives(dsn: str, data_dir: Path, kill: Callable[[], None], kills: in
     assert {answer.json()["content"] for answer in answers if answer.status_code == 201} <= by_http
 
 
+@pytest.mark.long
 async def test_the_same_checks_find_a_database_that_forgets(
     mortal_dsn: str, tmp_path: Path, postmaster: Callable[[], int]
 ) -> None:

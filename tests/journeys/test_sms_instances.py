@@ -45,7 +45,13 @@ def with_phones(scene: Scene) -> Scene:
     return scene
 
 
-@pytest.mark.parametrize("shared", [True, False], ids=["over Redis", "broken: each instance for itself"])
+@pytest.mark.parametrize(
+    "shared",
+    [
+        pytest.param(True, id="over Redis"),
+        pytest.param(False, id="broken: each instance for itself", marks=pytest.mark.long),
+    ],
+)
 async def test_who_is_active_on_another_instance_gets_no_sms(
     dsn: str, tmp_path: Path, redis_server: RedisServer, *, shared: bool
 ) -> None:

@@ -43,11 +43,13 @@ async def test_their_memory_is_bounded(dsn: str, tmp_path: Path) -> None:
         assert await growth(server) < ALLOWED_BYTES
 
 
+@pytest.mark.long
 async def test_so_is_that_of_those_who_stall_while_they_catch_up(dsn: str, tmp_path: Path) -> None:
     with running_server(dsn, tmp_path, **MANY) as server:
         assert await growth_by_resumes(server) < ALLOWED_BYTES
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("check", ["growth", "growth_by_resumes"])
 async def test_the_same_check_finds_copies(check: str, dsn: str, tmp_path: Path) -> None:
     """The broken variant: a socket may lag by a gigabyte, has copies of its own, and resumes in large pages."""

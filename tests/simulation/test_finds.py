@@ -9,6 +9,8 @@ from tests.simulation.plan import GROUPS, Plan, Step, plan
 from tests.simulation.simulation import simulate
 from tests.simulation.world import a_small_world, a_world
 
+pytestmark = pytest.mark.long
+
 SEED = 8
 LENGTH = 120
 PATIENCE_S = 4

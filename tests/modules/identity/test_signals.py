@@ -54,6 +54,7 @@ async def test_the_sockets_of_a_deactivated_person_end_on_every_instance(scene: 
     assert me.status_code == 401
 
 
+@pytest.mark.long
 async def test_an_instance_that_hears_no_signals_keeps_them(dsn: str, tmp_path: Path) -> None:
     """The broken variant."""
     with two_hosts(dsn, tmp_path, variant="deaf_to_users") as pair:

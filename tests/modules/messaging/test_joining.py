@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import pytest
 
 from tests.support.chat import chat
 from tests.support.servers import Host, Server, person_at, running_server
@@ -20,6 +21,7 @@ async def test_who_connects_while_others_write_misses_nothing(dsn: str, tmp_path
         assert await missed(server) == []
 
 
+@pytest.mark.long
 async def test_the_same_check_finds_what_is_dropped_while_joining(dsn: str, tmp_path: Path) -> None:
     """The broken variant: what comes before `ready` isn't kept for afterwards."""
     with running_server(dsn, tmp_path, variant="hold_nothing", **OFTEN) as server:

@@ -173,6 +173,7 @@ async def test_many_marks_become_few_receipts_and_the_last_is_always_sent(bookin
     assert len(told) <= took / REST_S + 2
 
 
+@pytest.mark.long
 async def test_where_receipts_are_dear_they_come_late_but_not_to_ones_own_devices(dsn: str, tmp_path: Path) -> None:
     with running_server(dsn, tmp_path, variant="dear_receipts") as server:
         host = Host(server, server.cli("keys", "create", "tests"))

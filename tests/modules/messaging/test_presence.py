@@ -108,6 +108,7 @@ async def test_only_what_somebody_hears_can_be_on_their_screen(scene: Scene) -> 
         assert await scene.quiet(fay, "error", for_s=0) == []
 
 
+@pytest.mark.long
 async def test_who_was_on_a_killed_instance_is_offline_soon(scene: Scene, redis: RedisServer, tmp_path: Path) -> None:
     dsn = scene.servers[ONE].environment["DATABASE_URL"]
     with running_server(dsn, tmp_path, REDIS_URL=redis.url) as third:

@@ -53,6 +53,7 @@ async def test_a_long_log_under_live_traffic(dsn: str, tmp_path: Path) -> None:
     assert frames == [log.frame(seq) for seq in range(1, log.last_seq + 1)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variant", ["no_catch_up", "no_hold_while_resuming"])
 async def test_the_same_check_finds_a_resume_that_leaves_out_or_mixes(dsn: str, tmp_path: Path, variant: str) -> None:
     """The broken variants: nothing is sent, or live frames overtake what was missed."""
@@ -96,6 +97,7 @@ async def test_a_client_from_another_history_is_told_to_reload(host: Host) -> No
     assert not await is_reset(at, 10)
 
 
+@pytest.mark.long
 async def test_the_same_check_finds_a_server_that_takes_any_history_for_its_own(dsn: str, tmp_path: Path) -> None:
     """The broken variant: epochs aren't compared."""
     with running_server(dsn, tmp_path, variant="any_epoch") as server:

@@ -177,6 +177,7 @@ def test_counts_are_right_after_anything_and_the_same_everywhere(host: Host) -> 
     converse(host, examples=12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variant", ["unread_counts_deleted", "unread_counts_from_the_beginning"])
 def test_the_same_comparison_finds_a_count_that_is_wrong(dsn: str, tmp_path: Path, variant: str) -> None:
     """The broken variants: deleted messages count, or those from before somebody joined."""
