@@ -122,6 +122,7 @@ def times(recording: Recording) -> Times:
     for speaker in recording.speakers:
         others: list[tuple[float, int]] = []
         order: list[int] = []
+        known: set[int] = set()
         answered = 0
         for at, frame in frames(speaker):
             if frame.type == "ack":
@@ -129,10 +130,12 @@ def times(recording: Recording) -> Times:
                 started = speaker.sent[int(frame.ref)]
                 sent_at[frame.channel_id, frame.seq] = started
                 acks.append((at, at - started))
-                order.append(frame.seq)
-            elif frame.type == "message.created":
+                if frame.seq not in known:
+                    order.append(frame.seq)
+            elif frame.type == "message.created" and frame.seq not in known:  # clients ignore what they know
                 others.append((at, frame.seq))
                 order.append(frame.seq)
+                known.add(frame.seq)
             elif frame.type == "error":
                 raise WrongDeliveryError("a send was refused")
         if answered != len(speaker.sent):
