@@ -33,3 +33,10 @@ def device(hub: Hub, user_id: str) -> Connection:
     connection = Connection(user_id, Line(), flusher=hub.flusher, queue_limit=1_000_000)
     hub.register(connection)
     return connection
+
+
+def line_of(connection: Connection) -> Line:
+    """Return the line of a `device`."""
+    line = connection._socket
+    assert isinstance(line, Line)
+    return line
