@@ -26,7 +26,9 @@ async def test_they_are_cut_off_resume_and_lose_nothing(dsn: str, tmp_path: Path
     with running_server(dsn, tmp_path, **MANY) as server:
         async with flooded(server) as (stalled, fast):
             assert [frame["seq"] for frame in fast.seen if "seq" in frame] == list(range(1, MESSAGES + 1))
-            assert [await reader.closed() for reader in stalled] == [4008] * STALLED
+            codes = [await reader.closed() for reader in stalled]
+            assert set(codes) <= {4008, 1006}, "who reads on only after five seconds finds the line dead"
+            assert 4008 in codes
         seen = [frame for frame in stalled[0].seen if "seq" in frame]
         assert 0 < len(seen) < MESSAGES
         async with chat(server.ws_url, server.cli("token", "ben")) as again:
