@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 import websockets
+from websockets.typing import Origin
 
 from tests.support.chat import chat
 from tests.support.databases import Databases
@@ -76,7 +77,7 @@ async def test_sockets_are_for_pages_of_the_allowed_origins_and_of_the_public_ur
         for origin in (SHOP, "https://chat.shop.example"):
             async with chat(server.ws_url, token, origin=origin) as socket:
                 assert socket.ready["user_id"] == "ana"
-        async with websockets.connect(server.ws_url, proxy=None, origin=FOREIGN) as refused:
+        async with websockets.connect(server.ws_url, proxy=None, origin=Origin(FOREIGN)) as refused:
             await refused.wait_closed()
         assert refused.close_code == 4403
 

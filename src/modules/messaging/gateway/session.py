@@ -123,7 +123,8 @@ class Session:
 
     async def _change(self, frame: ChangeFrame, action: Action) -> None:
         self._connection.touch()
-        hidden = await self._services.reading.hidden(frame.message_id)
+        own = isinstance(action, Revise)
+        hidden = NOBODY if own else await self._services.reading.hidden(frame.message_id)
         settle = partial(self._settle, frame.ref, hidden=hidden)
         await self._services.writing.submit_change(
             self._connection.user_id, frame.message_id, action, settle, origin=self._connection
