@@ -100,6 +100,7 @@ class MessagingModule:
             resumption=resumption,
             services=Services(
                 writing=writing,
+                reading=reading,
                 marking=self.marking,
                 feeds=broadcast.feeds,
                 authenticator=authenticator,
