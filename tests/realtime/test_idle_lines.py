@@ -1,6 +1,7 @@
 """Connections on which nothing comes, or from which nothing is taken, end; the others go on."""
 
 import asyncio
+import time
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -18,7 +19,10 @@ from tests.support.servers import free_port
 BOUND_S = 1.0
 """What stands for thirty seconds here."""
 SOON_S = 15.0
-LARGE = 8 * 1024 * 1024
+LARGE = 24 * 1024 * 1024
+"""Several times what the system's own buffers take."""
+LITTLE = 1024
+PIECE = 64 * 1024
 GET = b"GET / HTTP/1.1\r\nHost: parley\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: parley\r\nContent-Length: 200000\r\n\r\n"
 UPGRADE = (
@@ -77,9 +81,9 @@ async def served(http: type[HttpToolsProtocol] = ParleyHttpProtocol) -> AsyncIte
 
 
 @asynccontextmanager
-async def line(port: int) -> AsyncIterator[tuple[StreamReader, StreamWriter]]:
-    """Connect."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+async def line(port: int, *, takes: int = LITTLE) -> AsyncIterator[tuple[StreamReader, StreamWriter]]:
+    """Connect; unread bytes beyond twice `takes` stay on the network."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=takes)
     try:
         yield reader, writer
     finally:
@@ -91,7 +95,7 @@ async def ended(reader: StreamReader, within_s: float = SOON_S) -> bytes:
     read = b""
     async with asyncio.timeout(within_s):
         with suppress(ConnectionError):
-            while data := await reader.read(65_536):
+            while data := await reader.read(PIECE):
                 read += data
     return read
 
@@ -161,16 +165,15 @@ async def test_a_socket_may_be_silent() -> None:
 
 
 async def test_who_does_not_read_an_answer_is_dropped_and_who_reads_slowly_is_not() -> None:
-    async with served() as port, line(port) as (slow, slow_writer), line(port) as (_, stalled_writer):
+    async with served() as port, line(port, takes=PIECE) as (slow, slow_writer), line(port) as (_, stalled_writer):
         for writer in (slow_writer, stalled_writer):
             writer.write(GET.replace(b" / ", b" /large ") + b"\r\n")
-        read = 0
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        while read < LARGE:
-            read += len(await slow.read(64 * 1024))
-            if loop.time() - began < 3 * BOUND_S:
-                await asyncio.sleep(BOUND_S / 20)
+        began, read = time.monotonic(), 0
+        while read <= LARGE and (piece := await slow.read(PIECE)):
+            read += len(piece)
+            if time.monotonic() - began < 3 * BOUND_S:
+                await asyncio.sleep(BOUND_S / 50)
+        assert read > LARGE
         async with asyncio.timeout(SOON_S):
             while not stalled_writer.transport.is_closing():
                 stalled_writer.write(b"\r\n")
