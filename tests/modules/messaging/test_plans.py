@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from modules.messaging.store import members
+from modules.messaging.store import marks, members
 from modules.messaging.writer import queries
 
 FILL = """
@@ -24,7 +24,10 @@ FEW = 100
 
 
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
-@pytest.mark.parametrize("statement", [queries.MEMBERS, members.MEMBERS_OF, members.LEAVERS])
+@pytest.mark.parametrize(
+    "statement",
+    [queries.MEMBERS, members.MEMBERS_OF, members.LEAVERS, marks.MOVED_SINCE.replace("$2", "'1'")],
+)
 async def test_participants_are_looked_up(dsn: str, statement: str, mode: str) -> None:
     connection = await asyncpg.connect(dsn, server_settings={"plan_cache_mode": mode})
     try:

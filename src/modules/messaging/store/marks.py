@@ -5,6 +5,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from kernel.database import Connection
+from modules.messaging.schemas.marks import Marks
 
 MOVE = """
 WITH asked AS MATERIALIZED (
@@ -100,3 +101,26 @@ async def others_of(connection: Connection, places: Collection[tuple[UUID, str]]
     columns = [channel_id for channel_id, _ in places], [user_id for _, user_id in places]
     rows = await connection.fetch(OTHERS, *columns)
     return {(row[0], row[1]): Others(row[2] or 0, row[3] or 0) for row in rows}
+
+
+SNAPSHOT = "SELECT pg_snapshot_xmin(pg_current_snapshot())"
+
+MOVED_SINCE = """
+SELECT p.channel_id, p.user_id, p.last_delivered_seq, p.last_read_seq
+FROM unnest($1::uuid[]) AS c (id) CROSS JOIN LATERAL (
+    SELECT * FROM chat_participants p WHERE p.channel_id = c.id AND p.left_seq + 0 IS NULL
+        AND p.last_delivered_seq > 0 AND age(p.xmin) <= age($2::xid8::xid) OFFSET 0
+) p
+"""
+"""`xmin` names the transaction that wrote a row last, so that moving a mark need not note when."""
+
+
+async def snapshot(connection: Connection) -> int:
+    """Return a place in the database's history: what isn't visible now moves after it. Later ones aren't smaller."""
+    place: int = await connection.fetchval(SNAPSHOT)
+    return place
+
+
+async def moved_since(connection: Connection, channels: Collection[UUID], place: int) -> list[Marks]:
+    """Return the marks in these channels that have moved since a `snapshot`; of others, now and then, some too."""
+    return [Marks(*row) for row in await connection.fetch(MOVED_SINCE, list(channels), place)]
