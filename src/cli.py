@@ -124,7 +124,14 @@ def bench(arguments: tuple[str, ...]) -> None:
 @main.command("check-config")
 def check_config() -> None:
     """Print the effective settings, secrets masked; fail on any that is wrong."""
+    from kernel.vapid import signing_key
+
     settings = _settings()
+    if settings.vapid_private_key is not None:
+        try:
+            signing_key(settings)
+        except SettingsError as error:
+            _leave(error)
     for name, value in effective(settings).items():
         click.echo(f"{name}={value}")
 
@@ -140,7 +147,7 @@ async def migrate() -> None:
 
 @main.group()
 def keys() -> None:
-    """API keys of host back ends."""
+    """API keys of host back ends, and the key for web push."""
 
 
 @keys.command("create")
@@ -162,6 +169,17 @@ async def keys_list() -> None:
         for key in await identity.keys.list():
             state = "revoked" if key.revoked_at else "active"
             click.echo(f"{key.id}  {key.prefix}…  {state:8}  {','.join(key.scopes)}  {key.name}")
+
+
+@keys.command("vapid")
+def keys_vapid() -> None:
+    """Make a key for web push, and print it as settings. Keep it: browsers subscribe to this one key, for good."""
+    from kernel import vapid
+
+    key = vapid.new()
+    click.echo(f"PARLEY_VAPID_PRIVATE_KEY={vapid.written(key)}")
+    click.echo("PARLEY_VAPID_SUBJECT=mailto:you@example.com")
+    click.echo(f"# the public half, as browsers will be told: {vapid.public(key)}")
 
 
 @keys.command("revoke")

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from kernel.egress.policy import Policy
+
 LARGEST = 1e9
 """Some thirty years in seconds: nothing here is longer or more, and infinity breaks timers."""
 
@@ -25,7 +27,8 @@ MIN_SECRET_BYTES = 32
 FRAME_BURST_S = 4
 """So many seconds' frames a socket may send at once."""
 QUIET_HOURS = re.compile(r"\A([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d\Z")
-
+CONTACT = re.compile(r"\A(mailto:[^@\s<>]+@[\w-]+(\.[\w-]+)+|https://[\w-]+(\.[\w-]+)+(/\S*)?)\Z", re.ASCII)
+"""Who runs this, for push services: some refuse all pushes that name nobody who could be reached."""
 ORIGIN = re.compile(r"\A(\*|https?://[^/*?#@\s]+)\Z")
 
 
@@ -167,7 +170,7 @@ def _contradictions(s: Settings) -> list[str]:
         problems.append("PARLEY_PUBLIC_URL: expected http(s)://host")
     if s.jwks_url and not re.match(r"\Ahttps?://[^/]+", s.jwks_url):
         problems.append("PARLEY_JWKS_URL: expected http(s)://host/…")
-    return problems + _twilio_problems(s) + (_insecure(s) if s.production else [])
+    return problems + _twilio_problems(s) + _push_problems(s) + (_insecure(s) if s.production else [])
 
 
 def _twilio_problems(s: Settings) -> list[str]:
@@ -181,6 +184,19 @@ def _twilio_problems(s: Settings) -> list[str]:
     return [f"{name}: needed, because other Twilio settings are given" for name, value in given.items() if not value]
 
 
+def _push_problems(s: Settings) -> list[str]:
+    problems = []
+    if s.vapid_private_key and not s.vapid_subject:
+        problems.append("PARLEY_VAPID_SUBJECT: needed with a key, so that push services can reach you")
+    if s.vapid_subject and not CONTACT.match(s.vapid_subject):
+        problems.append("PARLEY_VAPID_SUBJECT: expected mailto:somebody@example.com or https://example.com/…")
+    try:
+        Policy(s.push_allowed_hosts)
+    except ValueError as error:
+        problems.append(f"PARLEY_PUSH_ALLOWED_HOSTS: {error}")
+    return problems
+
+
 def _insecure(s: Settings) -> list[str]:
     problems = []
     if not s.jwt_secret and not s.jwks_url:
@@ -191,6 +207,8 @@ def _insecure(s: Settings) -> list[str]:
         problems.append("PARLEY_DEV_LOGIN: lets anybody in; refused in production")
     if not s.public_url.startswith("https://"):
         problems.append("PARLEY_PUBLIC_URL: https is needed in production")
+    if any(entry.lower().startswith("http://") for entry in s.push_allowed_hosts):
+        problems.append("PARLEY_PUSH_ALLOWED_HOSTS: https is needed in production")
     if "*" in s.allowed_origins:
         problems.append("PARLEY_ALLOWED_ORIGINS: '*' is refused in production")
     return problems
