@@ -126,3 +126,22 @@ class TransportRow(Base):
     name: Mapped[str] = mapped_column(Text, primary_key=True)
     paused_until: Mapped[datetime] = mapped_column(Moment)
     reason: Mapped[str] = mapped_column(Text)
+
+
+class PushSubscriptionRow(Base):
+    """A browser in which somebody wants to be told. Its keys encrypt for it; they open nothing."""
+
+    __tablename__ = "notification_push_subscriptions"
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(Text)
+    endpoint: Mapped[str] = mapped_column(Text)
+    p256dh: Mapped[str] = mapped_column(Text)
+    auth: Mapped[str] = mapped_column(Text)
+    vapid_key: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[datetime | None] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    updated_at: Mapped[datetime] = mapped_column(Moment)
+    __table_args__ = (
+        UniqueConstraint("endpoint", name="uq_notification_push_subscriptions_endpoint"),
+        Index("ix_notification_push_subscriptions_user_id_updated_at", "user_id", "updated_at"),
+    )
