@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0009_push"
-down_revision = "0006_search"
+down_revision = "0007_alerts_by_transport"
 
 
 def upgrade() -> None:

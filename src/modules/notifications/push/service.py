@@ -5,20 +5,24 @@ each subscription remembers the key, and under another one it is neither shown n
 or is renewed when the page registers again.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from kernel.database import Database
+from kernel.database import Connection, Database
 from kernel.errors import NotFoundError
 from kernel.ids import new_id
+from modules.notifications.domain.addresses import Subscription
 from modules.notifications.errors import PushNotSetUpError
 from modules.notifications.push import store
 from modules.notifications.push.store import Browser, Kept
 
 
 class PushRegistry:
-    """Who wants to be told in which browsers. `vapid_key`: the public key; None where push is off."""
+    """Who wants to be told in which browsers. `vapid_key`: the public key; None where push is off.
+
+    It is also where the module looks up whom to push to (`PushSubscriptions`).
+    """
 
     def __init__(
         self,
@@ -76,3 +80,13 @@ class PushRegistry:
         async with self._database.transaction() as tx:
             if not await store.remove(tx.connection, user_id, subscription_id):
                 raise NotFoundError
+
+    async def of(self, connection: Connection, user_ids: Collection[str], /) -> Mapping[str, tuple[Subscription, ...]]:
+        """See `PushSubscriptions`: those of the present key that haven't expired."""
+        if self._vapid_key is None:
+            return {}
+        return await store.usable(connection, user_ids, self._vapid_key, self._clock())
+
+    async def remove(self, connection: Connection, ids: Collection[UUID], /) -> None:
+        """See `PushSubscriptions`."""
+        await store.discard(connection, ids)

@@ -1,12 +1,13 @@
 """Where subscriptions are kept. What is subscribed to another of our keys stays, and is not seen: see `service`."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
 from kernel.database import Connection
+from modules.notifications.domain.addresses import Subscription
 
 MAX_PER_PERSON = 20
 
@@ -86,6 +87,17 @@ async def save(
 async def listing(connection: Connection, user_id: str, vapid_key: str, now: datetime) -> list[Kept]:
     """Return a person's, the last registered first."""
     return [Kept(**dict(row)) for row in await connection.fetch(LISTING, user_id, vapid_key, now)]
+
+
+async def usable(
+    connection: Connection, user_ids: Collection[str], vapid_key: str, now: datetime
+) -> Mapping[str, tuple[Subscription, ...]]:
+    """Return whom messages can be sent to, and how; people without a subscription are absent."""
+    found: dict[str, tuple[Subscription, ...]] = {}
+    for row in await connection.fetch(USABLE, list(user_ids), vapid_key, now):
+        one = Subscription(id=row["id"], endpoint=row["endpoint"], p256dh=row["p256dh"], auth=row["auth"])
+        found[row["user_id"]] = (*found.get(row["user_id"], ()), one)
+    return found
 
 
 async def remove(connection: Connection, user_id: str, subscription_id: UUID) -> bool:
