@@ -27,12 +27,13 @@ from modules.notifications.domain.ladder import LADDER
 from modules.notifications.domain.preferences import defaults
 from modules.notifications.ledger import Ledger
 from modules.notifications.ports import Conversations, Presence, Recipients
+from modules.notifications.push import routes as push_routes
+from modules.notifications.push.wiring import Push
 from modules.notifications.routes import HANDLERS
 from modules.notifications.service import Notifications
 from modules.notifications.snapshots import Policy, Snapshots
 from modules.notifications.store import pauses
 from modules.notifications.store.alerts import Delays
-from modules.notifications.subscriptions import NoSubscriptions
 from modules.notifications.transports import Transport
 from modules.notifications.transports.console import ConsoleSms
 from modules.notifications.transports.twilio import TwilioSms
@@ -66,8 +67,8 @@ class NotificationsModule:
     ) -> None:
         """Wire the module. `transports` and `clock` stand in for what the settings and the kernel would give."""
         self._database = database
-        self._transports = transports_of(settings, console) if transports is None else transports
-        subscriptions = NoSubscriptions()
+        self._push = push = Push(settings, database, clock)
+        self._transports = transports_of(settings, console, push) if transports is None else transports
         ledger = Ledger(bus, clock)
         policy = policy_of(settings, self._transports.keys())
         delays = Delays(policy.delays_s)
@@ -76,7 +77,7 @@ class NotificationsModule:
             conversations=conversations,
             presence=presence,
             recipients=recipients,
-            subscriptions=subscriptions,
+            subscriptions=push.registry,
             policy=policy,
             clock=clock,
         )
@@ -84,7 +85,7 @@ class NotificationsModule:
             database=database,
             ledger=ledger,
             snapshots=snapshots,
-            subscriptions=subscriptions,
+            subscriptions=push.registry,
             transports=self._transports,
             link=_links(settings.public_url),
             clock=clock,
@@ -110,9 +111,10 @@ class NotificationsModule:
         self.routes = [
             Router(
                 path="/",
-                route_handlers=HANDLERS,
+                route_handlers=[*HANDLERS, *push_routes.HANDLERS],
                 dependencies={
                     "notifications": Provide(lambda: self.service, sync_to_thread=False),
+                    "push": Provide(lambda: push.registry, sync_to_thread=False),
                     "twilio_webhooks": Provide(lambda: webhooks, sync_to_thread=False),
                 },
             )
@@ -126,6 +128,8 @@ class NotificationsModule:
 
     async def start(self) -> None:
         """Begin to decide and to send. A transport that was held back is tried anew: the fault may be mended."""
+        if not self._push.on:
+            log.warning("push_off", hint="`parley keys vapid` makes what PARLEY_VAPID_PRIVATE_KEY needs to push")
         if "sms" not in self._transports:
             log.warning("sms_off", hint="set TWILIO_ACCOUNT_SID and its companions to send SMS")
         async with self._database.transaction() as tx:
@@ -145,9 +149,9 @@ class NotificationsModule:
             await transport.close()
 
 
-def transports_of(settings: Settings, console: TextIO) -> Mapping[str, Transport]:
+def transports_of(settings: Settings, console: TextIO, push: Push) -> Mapping[str, Transport]:
     """Return what can be sent by, in the order of the ladder."""
-    made = [_sms(settings, console)]
+    made = [push.transport, _sms(settings, console)]
     by_name = {transport.name: transport for transport in made if transport is not None}
     return {name: by_name[name] for name in LADDER if name in by_name}
 

@@ -17,6 +17,7 @@ from modules.notifications.domain.outcomes import Report
 from modules.notifications.domain.preferences import Preferences
 from modules.notifications.errors import NotReplayableError
 from modules.notifications.ledger import Ledger
+from modules.notifications.push import store as subscriptions
 from modules.notifications.store import alerts, people
 from modules.notifications.store import deliveries as rows
 
@@ -56,9 +57,10 @@ class Notifications:
             tx.after_commit(self._on_alert)
 
     async def deactivated(self, tx: Transaction, events: Sequence[UserDeactivated]) -> None:
-        """Forget people's choices and conclude their alerts at once: the decision will find them deactivated."""
+        """Forget people's choices and browsers, and conclude their alerts: the decision will find them deactivated."""
         user_ids = [event.user_id for event in events]
         await people.forget(tx.connection, user_ids)
+        await subscriptions.forget(tx.connection, user_ids)
         await alerts.bring_forward(tx.connection, user_ids, self._clock())
         tx.after_commit(self._on_alert)
 

@@ -16,6 +16,8 @@ class Fault(msgspec.Struct, frozen=True):
 
     kind: FaultKind
     reason: str
+    retry_after_s: float | None = None
+    """When the provider says that it will take messages again, if it does."""
 
 
 class Accepted(msgspec.Struct, frozen=True):
