@@ -36,7 +36,9 @@ OF_THE_MESSAGES: Mapping[Never, Callable[[Snapshot], bool]] = {
 """Why nobody need hear of these messages, by whatever transport."""
 
 OF_THE_WAY: Mapping[Never, Callable[[Snapshot, str], bool]] = {
-    "preferences": lambda s, way: not (getattr(s.preferences.channels, way) and s.preferences.categories.messages),
+    "preferences": lambda s, way: (
+        not (getattr(s.preferences.channels, way) and getattr(s.preferences.categories, s.category))
+    ),
     "transport_off": lambda s, way: not s.ways[way].on,
     "no_subscription": lambda s, way: way == "push" and not s.target.reachable_by(way),
     "no_address": lambda s, way: not s.target.reachable_by(way),
