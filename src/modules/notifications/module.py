@@ -25,6 +25,7 @@ from modules.notifications.alert_worker import AlertWorker
 from modules.notifications.delivery_worker import DeliveryWorker
 from modules.notifications.domain.ladder import LADDER
 from modules.notifications.domain.preferences import defaults
+from modules.notifications.explaining import Explaining
 from modules.notifications.ledger import Ledger
 from modules.notifications.ports import Conversations, Presence, Recipients
 from modules.notifications.push import routes as push_routes
@@ -81,6 +82,7 @@ class NotificationsModule:
             policy=policy,
             clock=clock,
         )
+        self.explaining = Explaining(database, snapshots, clock)
         self.delivery_worker = DeliveryWorker(
             database=database,
             ledger=ledger,
