@@ -31,6 +31,8 @@ WHY_NOT = {
     "deactivated": "deactivated",
 }
 UNSETTLED = {"pending", "claimed", "sending"}
+SHOWN = "sms"
+"""Nobody of the cast has a browser to push to."""
 
 
 class Alerts:
@@ -43,6 +45,8 @@ class Alerts:
 
     def _changed(self, event: DeliveryChanged) -> None:
         """Called in the server's thread, right after the commit of the change."""
+        if event.transport != SHOWN:
+            return
         name = BY_ID[event.user_id].name if event.user_id in BY_ID else event.user_id
         if event.state == "suppressed":
             screen.verdict(name, "no SMS", WHY_NOT.get(event.reason or "", event.reason or ""), colour="green")
@@ -73,7 +77,8 @@ class Alerts:
         held = [
             alert
             for alert in await self._stage.ask(service.open_alerts(user_id))
-            if alert.span.channel_id == UUID(channel_id) and alert.held_by in THERE | {"quiet_hours"}
+            if (alert.transport, alert.span.channel_id) == (SHOWN, UUID(channel_id))
+            and alert.held_by in THERE | {"quiet_hours"}
         ]
         if not held:
             return False
