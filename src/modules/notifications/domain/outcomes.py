@@ -5,9 +5,12 @@ from uuid import UUID
 
 import msgspec
 
-FaultKind = Literal["busy", "invalid_address", "opted_out", "configuration", "filtered", "other"]
-"""busy: not processed, may be tried again. configuration: ours, and every message would meet it. filtered: the
-carrier took offence at the text. other: this message can't be sent."""
+FaultKind = Literal[
+    "busy", "later", "unreached", "invalid_address", "opted_out", "configuration", "filtered", "other"
+]
+"""busy: the provider takes nothing for now. later: it can't take this message for now. unreached: it took it, and
+couldn't deliver it. configuration: our fault, and every message would meet it. filtered: the carrier took offence at
+the text. other: this message can't be sent."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -15,6 +18,8 @@ class Fault(msgspec.Struct, frozen=True):
 
     kind: FaultKind
     reason: str
+    retry_after_s: float | None = None
+    """When the provider says that it will take messages again, if it does."""
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -30,9 +35,13 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Ambiguous(msgspec.Struct, frozen=True):
-    """Nobody knows whether the provider took it: repeating might send it twice."""
+    """Nobody knows whether the provider took it: repeating might send it twice.
+
+    `blames_provider`: whether it speaks against the provider as a whole, and not only against one address at it.
+    """
 
     reason: str
+    blames_provider: bool = True
 
 
 Outcome: TypeAlias = Accepted | Refused | Ambiguous

@@ -6,6 +6,9 @@ anything else is ambiguous, and the callback, which carries our delivery and att
 """
 
 import asyncio
+import re
+from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any
 from urllib.parse import urlencode
 
@@ -25,6 +28,17 @@ log = structlog.get_logger(__name__)
 
 STATUS_PATH = "/webhooks/twilio/status"
 CLIENT_ERRORS = range(400, 500)
+HEADERS: ContextVar[Mapping[str, str]] = ContextVar("headers")
+"""Of the last answer within a call: the package's errors don't hold them."""
+
+
+class _Http(AsyncTwilioHttpClient):  # type: ignore[misc]  # the package is untyped
+    """The package's client, so that an answer's headers aren't lost."""
+
+    async def request(self, *args: Any, **kwargs: Any) -> Any:
+        response = await super().request(*args, **kwargs)
+        HEADERS.set(response.headers)
+        return response
 
 
 class TwilioSms:
@@ -52,6 +66,7 @@ class TwilioSms:
 
     async def send(self, message: Outgoing) -> Outcome:
         """Make the one request."""
+        HEADERS.set({})
         try:
             async with asyncio.timeout(self._timeout_s):
                 created = await self._connected().messages.create_async(
@@ -77,7 +92,7 @@ class TwilioSms:
     def _connected(self) -> Any:
         # The HTTP client wants a running loop, so it is made by the first call.
         if self._client is None:
-            self._client = Client(*self._credentials, http_client=AsyncTwilioHttpClient())
+            self._client = Client(*self._credentials, http_client=_Http())
             if self._api_url:
                 self._client.api.base_url = self._api_url.rstrip("/")
         return self._client
@@ -96,7 +111,13 @@ def _outcome_of(error: Exception) -> Outcome:
     status = getattr(error, "status", None)
     if isinstance(error, TwilioException) and isinstance(status, int):
         if status in CLIENT_ERRORS:
-            return Refused(fault(int(getattr(error, "code", None) or status)))
+            return Refused(fault(int(getattr(error, "code", None) or status), retry_after_s=_retry_after_s()))
         return Ambiguous(f"http_{status}")
     log.warning("sms_outcome_unknown", error=type(error).__name__)
     return Ambiguous("connection_lost" if isinstance(error, aiohttp.ClientError) else "unexpected_answer")
+
+
+def _retry_after_s() -> float | None:
+    """Return the seconds that the provider asks for; a date, which it may also be, isn't worth a parser."""
+    text = HEADERS.get({}).get("Retry-After", "")
+    return float(text) if re.fullmatch(r"[0-9]{1,6}", text) else None
