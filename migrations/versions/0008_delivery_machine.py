@@ -45,7 +45,6 @@ def upgrade() -> None:
             scope bytea NOT NULL,
             hour timestamptz NOT NULL,
             segments bigint NOT NULL,
-            told boolean NOT NULL DEFAULT false,
             CONSTRAINT pk_notification_usage PRIMARY KEY (scope, hour)
         )
     """)

@@ -35,6 +35,8 @@ class Breaker:
 
     async def note(self, tx: Transaction, transport: str, outcome: Outcome) -> datetime | None:
         """Count a call; return until when the transport is held back, if it is."""
+        if isinstance(outcome, Refused) and outcome.fault.kind == "configuration":
+            return None
         reason = _failure(outcome)
         circuit, _ = await circuits.read(tx.connection, transport, lock=reason is not None)
         if reason is None and circuit == CLOSED:

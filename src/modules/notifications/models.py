@@ -154,5 +154,4 @@ class UsageRow(Base):
     scope: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     hour: Mapped[datetime] = mapped_column(Moment, primary_key=True)
     segments: Mapped[int] = mapped_column(BigInteger)
-    told: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     __table_args__ = (Index("ix_notification_usage_hour", "hour"),)

@@ -74,7 +74,7 @@ def failed(
 
 def misconfigured(circuit: Circuit, now: datetime, *, reason: str) -> Circuit:
     """Put it aside because we, not the provider, are at fault."""
-    return _hold(circuit, now + MISCONFIGURED, failures=circuit.failures, holds=max(circuit.holds, 1), reason=reason)
+    return _hold(circuit, now + MISCONFIGURED, failures=0, holds=max(circuit.holds, 1), reason=reason)
 
 
 def worked(circuit: Circuit, now: datetime) -> Circuit:

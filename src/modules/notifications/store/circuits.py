@@ -15,6 +15,8 @@ ALL = f"SELECT name, free_at, {COLUMNS} FROM notification_transports"
 
 READ = f"SELECT free_at, {COLUMNS} FROM notification_transports WHERE name = $1"
 
+MAKE = "INSERT INTO notification_transports (name) VALUES ($1) ON CONFLICT DO NOTHING"
+
 SAVE = f"""
 INSERT INTO notification_transports (name, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (name) DO UPDATE
@@ -50,7 +52,11 @@ async def every(connection: Connection) -> Mapping[str, tuple[Circuit, datetime 
 
 async def read(connection: Connection, transport: str, *, lock: bool) -> tuple[Circuit, datetime | None]:
     """Return a transport's state; `lock` keeps it until the end of the transaction."""
-    row = await connection.fetchrow(READ + (" FOR NO KEY UPDATE" if lock else ""), transport)
+    query = READ + (" FOR NO KEY UPDATE" if lock else "")
+    row = await connection.fetchrow(query, transport)
+    if row is None and lock:
+        await connection.execute(MAKE, transport)
+        row = await connection.fetchrow(query, transport)
     return (Circuit(), None) if row is None else (_circuit(row), row["free_at"])
 
 

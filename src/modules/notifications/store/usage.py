@@ -20,12 +20,6 @@ SELECT scope, $2, $3 FROM unnest($1::bytea[]) AS scope ORDER BY scope
 ON CONFLICT (scope, hour) DO UPDATE SET segments = greatest(usage.segments + excluded.segments, 0)
 """
 
-TELL = """
-INSERT INTO notification_usage AS usage (scope, hour, segments, told) VALUES ($1, $2, 0, true)
-ON CONFLICT (scope, hour) DO UPDATE SET told = true WHERE NOT usage.told
-"""
-
-
 async def used(
     connection: Connection, scopes: Collection[bytes], since: datetime
 ) -> Mapping[bytes, Mapping[datetime, int]]:
@@ -39,8 +33,3 @@ async def used(
 async def add(connection: Connection, scopes: Collection[bytes], hour: datetime, segments: int) -> None:
     """Count segments; negative ones were certainly not sent after all."""
     await connection.execute(ADD, list(scopes), hour, segments)
-
-
-async def tell(connection: Connection, scope: bytes, hour: datetime) -> bool:
-    """Note that it was told that this scope is at its cap; False when it was told in this hour before."""
-    return await connection.execute(TELL, scope, hour) == "INSERT 0 1"
