@@ -7,7 +7,7 @@ deliveries is rewritten by this once, because the chain's column is computed.
 from alembic import op
 
 revision = "0008_delivery_machine"
-down_revision = "0006_search"
+down_revision = "0007_alerts_by_transport"
 
 CHAIN = """
     ALTER TABLE notification_deliveries

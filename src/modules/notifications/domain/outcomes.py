@@ -6,11 +6,19 @@ from uuid import UUID
 import msgspec
 
 FaultKind = Literal[
-    "busy", "later", "unreached", "invalid_address", "opted_out", "configuration", "filtered", "other"
+    "busy",
+    "later",
+    "unreached",
+    "invalid_address",
+    "opted_out",
+    "no_subscription",
+    "configuration",
+    "filtered",
+    "other",
 ]
 """busy: the provider takes nothing for now. later: it can't take this message for now. unreached: it took it, and
-couldn't deliver it. configuration: our fault, and every message would meet it. filtered: the carrier took offence at
-the text. other: this message can't be sent."""
+couldn't deliver it. no_subscription: none of the person's browsers is subscribed any more. configuration: ours, and
+every message would meet it. filtered: the carrier took offence at the text. other: this message can't be sent."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -23,15 +31,17 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """The provider has taken it over."""
+    """The provider has taken it over. `gone`: push subscriptions that, it says, exist no longer."""
 
     provider_id: str
+    gone: tuple[UUID, ...] = ()
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The provider certainly didn't take it."""
+    """The provider certainly didn't take it. `gone`: as with `Accepted`."""
 
     fault: Fault
+    gone: tuple[UUID, ...] = ()
 
 
 class Ambiguous(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.rest import Client
 
 from modules.notifications.domain.outcomes import Accepted, Ambiguous, Fault, Outcome, Refused
-from modules.notifications.domain.wording import length
+from modules.notifications.domain.wording import body_of, length
 from modules.notifications.metrics import SMS_SEGMENTS
 from modules.notifications.transports import TIMEOUT_S, Outgoing
 from modules.notifications.transports.twilio_codes import fault
@@ -70,8 +70,8 @@ class TwilioSms:
         try:
             async with asyncio.timeout(self._timeout_s):
                 created = await self._connected().messages.create_async(
-                    to=message.to,
-                    body=message.text,
+                    to=message.to.phone,
+                    body=body_of(message.words),
                     status_callback=f"{self._callback}?{callback_query(message)}",
                     validity_period=message.validity_s,
                     **self._from,
@@ -80,7 +80,7 @@ class TwilioSms:
             return _outcome_of(error)
         if not created.sid:
             return Ambiguous("answer_without_sid")
-        SMS_SEGMENTS.inc(length(message.text).segments)
+        SMS_SEGMENTS.inc(length(body_of(message.words)).segments)
         return Accepted(created.sid)
 
     async def close(self) -> None:
