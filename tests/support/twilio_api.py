@@ -2,7 +2,7 @@
 
 Source: https://www.twilio.com/docs/messaging/api/message-resource (Create a Message resource) and the pages of the
 error codes under https://www.twilio.com/docs/api/errors. The test server refuses what isn't documented, or is out of
-range, with the code that Twilio gives for it; `20001` is its "invalid parameter" where the dictionary has no closer one.
+range, with the code that Twilio gives for it; `20001` is its "invalid parameter", where there is no closer one.
 """
 
 import re

@@ -78,8 +78,11 @@ class TwilioServer:
         return [sms for sms in self.requests if sms.sid is not None]
 
     def settings(self, **more: object) -> dict[str, object]:
-        """Return the settings that lead Parley here."""
+        """Return the settings that lead Parley here, as fast as it can and whatever it costs."""
         return {
+            "sms_per_s": 0,
+            "sms_max_per_day": 0,
+            "sms_max_per_recipient_per_day": 0,
             "twilio_account_sid": ACCOUNT,
             "twilio_auth_token": TOKEN,
             "twilio_from": SENDER,

@@ -58,7 +58,7 @@ Answer: TypeAlias = Admitted | Deferred
 
 
 class Hands(msgspec.Struct, frozen=True):
-    """How many deliveries of each transport to take in hand; which of them go ahead of others; and when to ask again."""
+    """How many deliveries of each transport to take in hand, which of them go ahead of others, when to ask again."""
 
     free: Mapping[str, int]
     ahead: frozenset[str]
@@ -83,7 +83,9 @@ class Admission:
         return Hands(
             {name: self._hands(name, hands, *asked[name], now) for name, hands in free.items()},
             frozenset(name for name, (circuit, _) in asked.items() if circuit.probing(now)),
-            max(0.0, (turn - AHEAD - now).total_seconds()) if self._per_s and turn is not None and turn > now else LATER_S,
+            max(0.0, (turn - AHEAD - now).total_seconds())
+            if self._per_s and turn is not None and turn > now
+            else LATER_S,
         )
 
     async def go_ahead(self, tx: Transaction, delivery: Delivery, until: datetime) -> bool:

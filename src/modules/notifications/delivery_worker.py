@@ -63,7 +63,7 @@ class Begun(msgspec.Struct, frozen=True):
 class DeliveryWorker(Worker):
     """Serves the queue of deliveries."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that it puts together
         self,
         *,
         database: Database,
@@ -122,10 +122,11 @@ class DeliveryWorker(Worker):
         now, claim_id = self._clock(), new_id()
         async with self._database.transaction() as tx:
             hands = await self._admission.hands(tx.connection, free)
-            mine = []
-            for one in await rows.take_waiting(tx.connection, now, hands.free):
-                if one.transport not in hands.ahead or await self._go_ahead(tx, one, now + LEASE):
-                    mine.append(claimed(one, claim_id, now + LEASE))
+            mine = [
+                claimed(one, claim_id, now + LEASE)
+                for one in await rows.take_waiting(tx.connection, now, hands.free)
+                if one.transport not in hands.ahead or await self._go_ahead(tx, one, now + LEASE)
+            ]
             await self._ledger.save(tx, mine)
         self._rest_s = hands.rest_s
         return mine

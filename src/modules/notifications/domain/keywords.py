@@ -63,8 +63,8 @@ WORDING: Mapping[Language, tuple[str, ...]] = {
         rf"(NO|BASTA DE) (MAS )?{TEXTS}",
     ),
     "fr": (
-        rf"(ARRETE|ARRETEZ|ARRETER|CESSEZ|STOPPEZ|STOP) (DE |LES |CES |VOS |TOUS LES )?(M ?|ME |NOUS )?"
-        rf"({TEXTS}|ENVOYER|ENVOIS?|ECRIRE|CONTACTER|DERANGER|HARCELER|SVP)",
+        rf"(ARRETE|ARRETEZ|ARRETER|CESSEZ|STOPPEZ|STOP) (DE |LES |CES |VOS |TOUS LES )?({TEXTS}|ENVOIS?|SVP)",
+        r"(ARRETE|ARRETEZ|CESSEZ) DE (M ?|ME |NOUS )?(ENVOYER|ECRIRE|CONTACTER|DERANGER|HARCELER)",
         r"NE (M ?|ME |NOUS )(ENVOYEZ|ENVOIE|ECRIVEZ|ECRIS|CONTACTEZ|CONTACTE|DERANGEZ) (PLUS|PAS)",
         rf"(PLUS|ASSEZ) (DE|AUCUN) {TEXTS}",
         r"JE (NE |N ?)?(VEUX|SOUHAITE|DESIRE) PLUS (RECEVOIR|DE|ETRE|AUCUN)",
@@ -102,12 +102,12 @@ class Understood(msgspec.Struct, frozen=True):
 def understand(body: str) -> Understood | None:
     """Return what an answer asks for; None for anything else."""
     words = plain(body)
-    for wish, keywords in PROVIDERS.items():
-        if words in keywords:
+    for wish, theirs in PROVIDERS.items():
+        if words in theirs:
             return Understood(wish, keyword=True)
     for language, wishes in OURS.items():
-        for wish, keywords in wishes.items():
-            if words in keywords.split("|"):
+        for wish, ours in wishes.items():
+            if words in ours.split("|"):
                 return Understood(wish, keyword=False, language=language)
     for language, says in SAYS.items():
         if says.search(words):

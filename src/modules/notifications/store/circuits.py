@@ -74,9 +74,7 @@ async def save(connection: Connection, transport: str, circuit: Circuit) -> None
     )
 
 
-async def probe(
-    connection: Connection, transport: str, delivery_id: UUID, until: datetime, now: datetime
-) -> bool:
+async def probe(connection: Connection, transport: str, delivery_id: UUID, until: datetime, now: datetime) -> bool:
     """Let this delivery go ahead; False when another does."""
     return await connection.execute(PROBE, transport, delivery_id, until, now) == "UPDATE 1"
 

@@ -20,6 +20,7 @@ SELECT scope, $2, $3 FROM unnest($1::bytea[]) AS scope ORDER BY scope
 ON CONFLICT (scope, hour) DO UPDATE SET segments = greatest(usage.segments + excluded.segments, 0)
 """
 
+
 async def used(
     connection: Connection, scopes: Collection[bytes], since: datetime
 ) -> Mapping[bytes, Mapping[datetime, int]]:

@@ -29,16 +29,7 @@ log = structlog.get_logger(__name__)
 STATUS_PATH = "/webhooks/twilio/status"
 CLIENT_ERRORS = range(400, 500)
 HEADERS: ContextVar[Mapping[str, str]] = ContextVar("headers")
-"""Of the last answer within a call: the package's errors don't hold them."""
-
-
-class _Http(AsyncTwilioHttpClient):  # type: ignore[misc]  # the package is untyped
-    """The package's client, so that an answer's headers aren't lost."""
-
-    async def request(self, *args: Any, **kwargs: Any) -> Any:
-        response = await super().request(*args, **kwargs)
-        HEADERS.set(response.headers)
-        return response
+"""Of the answer to the call in hand."""
 
 
 class TwilioSms:
@@ -92,7 +83,9 @@ class TwilioSms:
     def _connected(self) -> Any:
         # The HTTP client wants a running loop, so it is made by the first call.
         if self._client is None:
-            self._client = Client(*self._credentials, http_client=_Http())
+            self._client = Client(
+                *self._credentials, http_client=AsyncTwilioHttpClient(trace_configs=[_headers_kept()])
+            )
             if self._api_url:
                 self._client.api.base_url = self._api_url.rstrip("/")
         return self._client
@@ -101,6 +94,17 @@ class TwilioSms:
 def callback_query(message: Outgoing) -> str:
     """Return what makes the signed callback ours, also if we die before we learn Twilio's id."""
     return urlencode({"delivery": str(message.delivery_id), "attempt": message.attempt})
+
+
+def _headers_kept() -> aiohttp.TraceConfig:
+    """Return what keeps the headers of each answer: the package's errors don't hold them."""
+
+    async def keep(_session: Any, _context: Any, ended: aiohttp.TraceRequestEndParams) -> None:
+        HEADERS.set(ended.response.headers)
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(keep)
+    return trace
 
 
 def _outcome_of(error: Exception) -> Outcome:
