@@ -62,7 +62,7 @@ def failed(
     `jitter`: factor for the time. What was under way when it was put aside extends that only where the provider asks.
     """
     failures = circuit.failures + 1
-    asked = None if retry_after_s is None else now + min(timedelta(seconds=retry_after_s), LONGEST_ASKED)
+    asked = None if not retry_after_s else now + min(timedelta(seconds=retry_after_s), LONGEST_ASKED)
     if circuit.held(now) or (failures < THRESHOLD and circuit.holds == 0):
         if asked is None or (circuit.paused_until is not None and asked <= circuit.paused_until):
             return msgspec.structs.replace(circuit, failures=failures)
