@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0009_push"
-down_revision = "0007_alerts_by_transport"
+down_revision = "0008_delivery_machine"
 
 
 def upgrade() -> None:

@@ -21,6 +21,7 @@ LARGEST = 1e9
 Secret = Annotated[str, Meta(extra={"secret": True})]
 Positive = Annotated[float, Meta(gt=0, le=LARGEST)]
 Count = Annotated[int, Meta(ge=1)]
+Cap = Annotated[int, Meta(ge=0)]
 Delay = Annotated[float, Meta(ge=0, le=LARGEST)]
 
 UNPREFIXED = ("database_url", "redis_url", "twilio_")
@@ -84,6 +85,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     email_delay_s: Delay = 1800
     default_quiet_hours: str = "21:00-09:00"
     default_time_zone: str | None = None
+    sms_per_s: Delay = 1.0
+    sms_max_per_recipient_per_day: Cap = 30
+    sms_max_per_day: Cap = 10_000
+    deliveries_kept_days: Positive = 400
 
     twilio_account_sid: str | None = None
     twilio_auth_token: Secret | None = None

@@ -64,7 +64,8 @@ class AlertRow(Base):
 class DeliveryRow(Base):
     """The ledger, and the queue. Ranges of one person, channel and transport form a chain, so that none can overlap.
 
-    What isn't about messages has neither channel nor range.
+    What isn't about messages has neither channel nor range. `cut`: those before it were removed, for their age.
+    `lost_attempt`: see the domain's `Delivery`.
     """
 
     __tablename__ = "notification_deliveries"
@@ -75,13 +76,17 @@ class DeliveryRow(Base):
     channel_id: Mapped[UUID | None]
     from_seq: Mapped[int | None] = mapped_column(BigInteger)
     to_seq: Mapped[int | None] = mapped_column(BigInteger)
-    after_seq: Mapped[int | None] = mapped_column(BigInteger, Computed("nullif(from_seq - 1, 0)", persisted=True))
+    cut: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    after_seq: Mapped[int | None] = mapped_column(
+        BigInteger, Computed("CASE WHEN cut THEN NULL ELSE nullif(from_seq - 1, 0) END", persisted=True)
+    )
     message_count: Mapped[int]
     state: Mapped[str] = mapped_column(Text)
     reason: Mapped[str | None] = mapped_column(Text)
     provider_id: Mapped[str | None] = mapped_column(Text)
     attempts: Mapped[int] = mapped_column(server_default=ZERO)
     failures: Mapped[int] = mapped_column(server_default=ZERO)
+    lost_attempt: Mapped[int] = mapped_column(server_default=ZERO)
     due_at: Mapped[datetime] = mapped_column(Moment)
     claim_id: Mapped[UUID | None]
     lease_until: Mapped[datetime | None] = mapped_column(Moment)
@@ -99,7 +104,13 @@ class DeliveryRow(Base):
         ),
         Index("ix_notification_deliveries_user_id_id", "user_id", "id"),
         Index("ix_notification_deliveries_state_id", "state", "id"),
-        Index("ix_notification_deliveries_waiting", "due_at", "id", postgresql_where=text("state = 'pending'")),
+        Index(
+            "ix_notification_deliveries_waiting",
+            "transport",
+            "due_at",
+            "id",
+            postgresql_where=text("state = 'pending'"),
+        ),
         Index(
             "ix_notification_deliveries_leased",
             "lease_until",
@@ -124,15 +135,31 @@ class AnswerRow(Base):
     __tablename__ = "notification_answers"
     provider_id: Mapped[str] = mapped_column(Text, primary_key=True)
     received_at: Mapped[datetime] = mapped_column(Moment, server_default=NOW)
+    __table_args__ = (Index("ix_notification_answers_received_at", "received_at"),)
 
 
 class TransportRow(Base):
-    """A transport that is held back, for all instances, because every message would meet the same fault."""
+    """A transport, for all instances: whether it is held back, and when its sender is free. See `domain.circuit`."""
 
     __tablename__ = "notification_transports"
     name: Mapped[str] = mapped_column(Text, primary_key=True)
-    paused_until: Mapped[datetime] = mapped_column(Moment)
-    reason: Mapped[str] = mapped_column(Text)
+    paused_until: Mapped[datetime | None] = mapped_column(Moment)
+    reason: Mapped[str | None] = mapped_column(Text)
+    failures: Mapped[int] = mapped_column(server_default=ZERO)
+    holds: Mapped[int] = mapped_column(server_default=ZERO)
+    probe_id: Mapped[UUID | None]
+    probing_until: Mapped[datetime | None] = mapped_column(Moment)
+    free_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class UsageRow(Base):
+    """Segments of SMS in an hour: to one number, by its hash, or altogether, where `scope` is empty."""
+
+    __tablename__ = "notification_usage"
+    scope: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    hour: Mapped[datetime] = mapped_column(Moment, primary_key=True)
+    segments: Mapped[int] = mapped_column(BigInteger)
+    __table_args__ = (Index("ix_notification_usage_hour", "hour"),)
 
 
 class PushSubscriptionRow(Base):

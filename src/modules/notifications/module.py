@@ -16,13 +16,16 @@ from litestar import Router
 from litestar.di import Provide
 
 from bus import Bus
-from kernel.clock import now
 from kernel.database import Database
 from kernel.settings import Settings
 from modules.identity.events import UserDeactivated
 from modules.messaging.events import MessageCreated
+from modules.notifications.admission import Admission
 from modules.notifications.alert_worker import AlertWorker
+from modules.notifications.breaker import Breaker
+from modules.notifications.database_clock import DatabaseClock
 from modules.notifications.delivery_worker import DeliveryWorker
+from modules.notifications.domain.costs import Caps
 from modules.notifications.domain.ladder import LADDER
 from modules.notifications.domain.preferences import defaults
 from modules.notifications.explaining import Explaining
@@ -30,15 +33,17 @@ from modules.notifications.ledger import Ledger
 from modules.notifications.ports import Conversations, Presence, Recipients
 from modules.notifications.push import routes as push_routes
 from modules.notifications.push.wiring import Push
+from modules.notifications.retention import Retention
 from modules.notifications.routes import HANDLERS
 from modules.notifications.service import Notifications
 from modules.notifications.snapshots import Policy, Snapshots
-from modules.notifications.store import pauses
+from modules.notifications.store import circuits
 from modules.notifications.store.alerts import Delays
 from modules.notifications.transports import Transport
 from modules.notifications.transports.console import ConsoleSms
 from modules.notifications.transports.twilio import TwilioSms
 from modules.notifications.transports.twilio_webhooks import TwilioWebhooks
+from modules.notifications.worker import Worker
 
 log = structlog.get_logger(__name__)
 
@@ -64,13 +69,16 @@ class NotificationsModule:
         recipients: Recipients,
         transports: Mapping[str, Transport] | None = None,
         console: TextIO = sys.stdout,
-        clock: Callable[[], datetime] = now,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         """Wire the module. `transports` and `clock` stand in for what the settings and the kernel would give."""
         self._database = database
+        self._clock = DatabaseClock(database)
+        self._now = clock = clock or self._clock
         self._push = push = Push(settings, database, clock)
         self._transports = transports_of(settings, console, push) if transports is None else transports
-        ledger = Ledger(bus, clock)
+        breaker, admission = Breaker(clock), admission_of(settings, clock)
+        ledger = Ledger(bus, breaker, clock)
         policy = policy_of(settings, self._transports.keys())
         delays = Delays(policy.delays_s)
         snapshots = Snapshots(
@@ -79,6 +87,7 @@ class NotificationsModule:
             presence=presence,
             recipients=recipients,
             subscriptions=push.registry,
+            admission=admission,
             policy=policy,
             clock=clock,
         )
@@ -89,6 +98,8 @@ class NotificationsModule:
             snapshots=snapshots,
             subscriptions=push.registry,
             transports=self._transports,
+            admission=admission,
+            breaker=breaker,
             link=_links(settings.public_url),
             clock=clock,
         )
@@ -100,6 +111,7 @@ class NotificationsModule:
             clock=clock,
             on_delivery=self.delivery_worker.wake,
         )
+        self.retention = Retention(database=database, clock=clock, days=settings.deliveries_kept_days)
         self.service = Notifications(
             database=database,
             ledger=ledger,
@@ -109,7 +121,11 @@ class NotificationsModule:
             on_alert=self.alert_worker.wake,
             on_delivery=self.delivery_worker.wake,
         )
-        webhooks = TwilioWebhooks(auth_token=settings.twilio_auth_token, public_url=settings.public_url)
+        webhooks = TwilioWebhooks(
+            account_sid=settings.twilio_account_sid,
+            auth_token=settings.twilio_auth_token,
+            public_url=settings.public_url,
+        )
         self.routes = [
             Router(
                 path="/",
@@ -129,26 +145,31 @@ class NotificationsModule:
         bus.consume(CONSUMER, UserDeactivated, self.service.deactivated)
 
     async def start(self) -> None:
-        """Begin to decide and to send. A transport that was held back is tried anew: the fault may be mended."""
+        """Begin to decide and to send. What was held back for a fault of ours is tried anew: it may be mended.
+
+        Raises:
+            UnavailableError: PostgreSQL is away.
+        """
         if not self._push.on:
             log.warning("push_off", hint="`parley keys vapid` makes what PARLEY_VAPID_PRIVATE_KEY needs to push")
         if "sms" not in self._transports:
             log.warning("sms_off", hint="set TWILIO_ACCOUNT_SID and its companions to send SMS")
+        await self._clock.compare()
         async with self._database.transaction() as tx:
-            await pauses.resume(tx.connection, self._transports.keys())
-        self._tasks = [
-            asyncio.create_task(self.alert_worker.run(), name="alert worker"),
-            asyncio.create_task(self.delivery_worker.run(), name="delivery worker"),
-        ]
+            await circuits.resume(tx.connection, self._transports.keys(), self._now())
+        self._tasks = [asyncio.create_task(worker.run(), name=type(worker).__name__) for worker in self._workers()]
 
     async def stop(self) -> None:
         """Begin nothing new, let calls in flight end for up to five seconds, then cut them off."""
-        self.alert_worker.stop()
-        self.delivery_worker.stop()
+        for worker in self._workers():
+            worker.stop()
         await asyncio.gather(*self._tasks)
         await self.delivery_worker.finish()
         for transport in self._transports.values():
             await transport.close()
+
+    def _workers(self) -> tuple[Worker, ...]:
+        return self._clock, self.alert_worker, self.delivery_worker, self.retention
 
 
 def transports_of(settings: Settings, console: TextIO, push: Push) -> Mapping[str, Transport]:
@@ -167,6 +188,12 @@ def policy_of(settings: Settings, transports: Collection[str]) -> Policy:
         default_zone=settings.default_time_zone,
         recheck_s=min(LONGEST_RECHECK_S, settings.away_after_s),
     )
+
+
+def admission_of(settings: Settings, clock: Callable[[], datetime]) -> Admission:
+    """Return what the settings say about how fast SMS go, and what they may cost."""
+    caps = Caps(recipient=settings.sms_max_per_recipient_per_day, deployment=settings.sms_max_per_day)
+    return Admission(clock=clock, segments_per_s=settings.sms_per_s, caps=caps)
 
 
 def _sms(settings: Settings, console: TextIO) -> Transport | None:

@@ -1,6 +1,6 @@
 """What notifications do when something is heard, asked or reported. Sending is the workers' business."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -10,9 +10,10 @@ from kernel.database import Database, Transaction
 from kernel.errors import NotFoundError
 from modules.identity.events import UserDeactivated
 from modules.messaging.events import MessageCreated
+from modules.notifications.breaker import jitter
 from modules.notifications.domain.alerts import OpenAlert, merge
-from modules.notifications.domain.delivery import Delivery, IllegalTransition, replayed, reported
-from modules.notifications.domain.keywords import Understood, understand
+from modules.notifications.domain.delivery import Delivery, IllegalTransition, replayed, reported, tried_again
+from modules.notifications.domain.keywords import Language, Understood, understand
 from modules.notifications.domain.outcomes import Report
 from modules.notifications.domain.preferences import Preferences
 from modules.notifications.domain.reasons import CHOSEN
@@ -24,8 +25,19 @@ from modules.notifications.store import deliveries as rows
 
 log = structlog.get_logger(__name__)
 
-HELP_REPLY = "You get these SMS because messages wait for you. Reply STOP to end them, START to get them again."
-STOP_REPLY = "You will get no more SMS from us. Reply START to get them again."
+HELP_REPLY: Mapping[Language, str] = {
+    "en": "You get these SMS because messages wait for you. Reply STOP to end them, START to get them again.",
+    "es": "Recibe estos SMS porque tiene mensajes sin leer. Responda STOP para no recibir mas, START para volver.",
+    "fr": "Ces SMS vous signalent des messages non lus. Répondez STOP pour ne plus en recevoir, START pour reprendre.",
+    "de": "Diese SMS melden ungelesene Nachrichten. Antworten Sie STOP, um keine mehr zu bekommen, START für neue.",
+}
+STOP_REPLY: Mapping[Language, str] = {
+    "en": "You will get no more SMS from us. Reply START to get them again.",
+    "es": "Ya no va a recibir SMS nuestros. Responda START para volver a recibirlos.",
+    "fr": "Vous ne recevrez plus de SMS de notre part. Répondez START pour en recevoir à nouveau.",
+    "de": "Sie bekommen keine SMS mehr von uns. Antworten Sie START, um wieder welche zu bekommen.",
+}
+"""One segment each: they keep to GSM-7, in which some accents are missing."""
 
 
 class Notifications:
@@ -118,7 +130,7 @@ class Notifications:
             current = await rows.lock(tx.connection, report.delivery_id)
             if current is None:
                 return
-            if current.provider_id not in {None, report.provider_id}:
+            if report.attempt > current.lost_attempt and current.provider_id not in {None, report.provider_id}:
                 log.error("delivery_with_two_messages", delivery_id=str(current.id))
             delivery = reported(current, report)
             if delivery is None:
@@ -126,6 +138,9 @@ class Notifications:
             await self._ledger.save(tx, [delivery])
             if report.fault is not None:
                 await self._ledger.learn(tx, delivery, report.fault, report.address)
+            again = tried_again(delivery, report, self._clock(), jitter())
+            if again is not None:
+                await self._ledger.save(tx, [again])
 
     async def answered(self, *, provider_id: str, phone: str, body: str, handled: str) -> str | None:
         """Act upon an incoming SMS, once. `handled`: STOP, START or HELP where the provider answered itself.
@@ -146,9 +161,9 @@ class Notifications:
 
 async def _act_upon(tx: Transaction, understood: Understood, phone: str) -> str | None:
     if understood.wish == "help":
-        return HELP_REPLY
+        return HELP_REPLY[understood.language]
     if understood.wish == "start":
         await people.opt_in(tx.connection, ("sms", phone), "start")
         return None
     new = await people.opt_out(tx.connection, ("sms", phone), "stop")
-    return STOP_REPLY if new and not understood.keyword else None
+    return STOP_REPLY[understood.language] if new and not understood.keyword else None

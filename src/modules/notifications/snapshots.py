@@ -6,12 +6,14 @@ from datetime import datetime
 import msgspec
 
 from kernel.database import Connection, Database
+from modules.notifications.admission import METERED, Admission
 from modules.notifications.domain.addresses import Subscription, Target
 from modules.notifications.domain.ladder import LADDER, Earlier, better_than, worse_than
 from modules.notifications.domain.preferences import Preferences
+from modules.notifications.domain.reasons import NotNow
 from modules.notifications.domain.snapshot import Snapshot, Standing, Way
 from modules.notifications.ports import Conversations, Presence, Recipient, Recipients, Span, SpanState
-from modules.notifications.store import ladder, pauses, people
+from modules.notifications.store import circuits, ladder, people
 from modules.notifications.subscriptions import PushSubscriptions
 from realtime.attention import Attention
 
@@ -35,6 +37,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     standings: Mapping[people.Address, Standing]
     subscriptions: Mapping[str, tuple[Subscription, ...]]
     paused: Mapping[str, datetime]
+    capped: Mapping[str, tuple[datetime, NotNow]]
+    """Telephone numbers that have cost enough for now."""
     first: Sequence[Mapping[str, Earlier]]
     """How far each transport has come with the first unread message, in the order asked."""
     last: Sequence[Mapping[str, Earlier]]
@@ -52,6 +56,7 @@ class Snapshots:
         presence: Presence,
         recipients: Recipients,
         subscriptions: PushSubscriptions,
+        admission: Admission,
         policy: Policy,
         clock: Callable[[], datetime],
     ) -> None:
@@ -60,6 +65,7 @@ class Snapshots:
         self._presence = presence
         self._recipients = recipients
         self._subscriptions = subscriptions
+        self._admission = admission
         self._policy = policy
         self._clock = clock
 
@@ -93,7 +99,8 @@ class Snapshots:
             preferences=await people.preferences_of(connection, recipients.keys()),
             standings=await people.standings_of(connection, addresses),
             subscriptions=await self._subscriptions.of(connection, recipients.keys()),
-            paused=await pauses.paused(connection, now),
+            paused=await circuits.paused(connection, now),
+            capped=await self._admission.capped(connection, {number for way, number in addresses if way == METERED}),
             first=progress[: len(spans)],
             last=progress[len(spans) :],
         )
@@ -129,12 +136,23 @@ class Snapshots:
     def _way(self, name: str, target: Target, known: Known) -> Way:
         address = target.address(name)
         delays_s = self._policy.delays_s
+        held_until, held_by = _held(name, address, known)
         return Way(
             on=name in delays_s,
             delay_s=delays_s.get(name, 0),
             standing=Standing() if address is None else known.standings.get((name, address), Standing()),
-            held_until=known.paused.get(name),
+            held_until=held_until,
+            held_by=held_by,
         )
+
+
+def _held(name: str, address: str | None, known: Known) -> tuple[datetime | None, NotNow]:
+    """Return until when a transport can't be used for this person, and why: the longer of the reasons."""
+    capped = known.capped.get(address or "") if name == METERED else None
+    paused = known.paused.get(name)
+    if capped is None or (paused is not None and paused >= capped[0]):
+        return paused, "on_hold"
+    return capped
 
 
 def _target(recipient: Recipient | None, subscriptions: tuple[Subscription, ...]) -> Target:

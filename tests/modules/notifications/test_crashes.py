@@ -110,7 +110,7 @@ class Bench:
 
     def __init__(self, database: Database, settings: Settings, twilio: TwilioServer) -> None:
         self.database, self.twilio, self.clock = database, twilio, Clock()
-        self._settings = msgspec.structs.replace(settings, default_quiet_hours="00:00-00:00")
+        self._settings = msgspec.structs.replace(settings, default_quiet_hours="00:00-00:00", **twilio.settings())
         self.sms = TwilioSms(
             account_sid=ACCOUNT,
             auth_token=TOKEN,
@@ -233,7 +233,7 @@ class CallsBeforeItCommits(DeliveryWorker):
         outcome = await self._transports["sms"].send(message)
         begun = await self.begin(delivery)
         if begun is not None:
-            await self.settle(*begun, outcome)
+            await self.settle(begun, outcome)
 
 
 class ForgetsWhatItClaimed(DeliveryWorker):
@@ -287,5 +287,5 @@ async def test_an_answer_that_comes_after_the_lease_still_counts(bench: Bench) -
     bench.clock.forward(minutes=2)
     await house.module.delivery_worker.take_up()
     assert [(d.state, d.reason) for d in await bench.ledger()] == [("unknown", "worker_lost")]
-    await house.module.delivery_worker.settle(*begun, Accepted("SM1"))
+    await house.module.delivery_worker.settle(begun, Accepted("SM1"))
     assert [(d.state, d.provider_id) for d in await bench.ledger()] == [("accepted", "SM1")]

@@ -130,6 +130,26 @@ async def test_a_service_that_is_busy_is_asked_again(
     assert len(browser.heard) == 1
 
 
+async def test_it_is_asked_again_no_sooner_than_it_said(
+    pushing: House, clock: Clock, channel: UUID, browser: Browser, service: PushServer
+) -> None:
+    service.script.append(answer(503, retry_after="25"))
+    assert states(await after(pushing, clock, 21)) == {"push": "pending push_503"}
+    assert states(await after(pushing, clock, 20)) == {"push": "pending push_503"}
+    assert states(await after(pushing, clock, 6)) == {"push": "accepted"}
+    assert service.requests == 2
+
+
+async def test_a_service_that_stays_away_is_given_up_before_the_sms_is_due(
+    pushing: House, clock: Clock, channel: UUID, browser: Browser, service: PushServer, twilio: TwilioServer
+) -> None:
+    service.script.extend([answer(503, retry_after="600")] * 9)
+    found = [states(await after(pushing, clock, seconds)) for seconds in (21, 31, 31, 31, 10)]
+    assert [row["push"] for row in found[:4]] == ["pending push_503", *["pending push_held"] * 2, "dead push_held"]
+    assert found[4]["sms"] == "accepted"
+    assert (service.requests, len(twilio.sent)) == (1, 1)
+
+
 async def test_an_unclear_answer_is_never_repeated(
     pushing: House, clock: Clock, channel: UUID, browser: Browser, service: PushServer
 ) -> None:

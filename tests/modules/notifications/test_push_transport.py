@@ -1,5 +1,6 @@
 """The push transport against a push service: what browsers decrypt, and what each answer comes to."""
 
+import asyncio
 import base64
 import hashlib
 import io
@@ -126,14 +127,14 @@ OTHER_KEY = "The VAPID credentials in the authorization header do not correspond
         (answer(413), Refused(Fault("other", "push_413"))),
         (answer(301, location="https://elsewhere.example/"), Refused(Fault("other", "push_301"))),
         (answer(307, location="http://127.0.0.1:1/"), Refused(Fault("other", "push_307"))),
-        (answer(429), Refused(Fault("busy", "push_429"))),
-        (answer(429, retry_after="7"), Refused(Fault("busy", "push_429", 7.0))),
-        (answer(503, retry_after="Wed, 03 Jun 2026 12:01:00 GMT"), Refused(Fault("busy", "push_503", 60.0))),
-        (answer(503, retry_after="soon"), Refused(Fault("busy", "push_503"))),
-        (answer(500), Ambiguous("http_500")),
-        (answer(502), Ambiguous("http_502")),
-        (hang, Ambiguous("timeout")),
-        (cut_off, Ambiguous("connection_lost")),
+        (answer(429), Refused(Fault("later", "push_429"))),
+        (answer(429, retry_after="7"), Refused(Fault("later", "push_429", 7.0))),
+        (answer(503, retry_after="Wed, 03 Jun 2026 12:01:00 GMT"), Refused(Fault("later", "push_503", 60.0))),
+        (answer(503, retry_after="soon"), Refused(Fault("later", "push_503"))),
+        (answer(500), Ambiguous("http_500", blames_provider=False)),
+        (answer(502), Ambiguous("http_502", blames_provider=False)),
+        (hang, Ambiguous("timeout", blames_provider=False)),
+        (cut_off, Ambiguous("connection_lost", blames_provider=False)),
     ],
 )
 async def test_each_answer_is_understood_and_never_repeated(
@@ -159,7 +160,7 @@ async def test_each_answer_is_understood_and_never_repeated(
 async def test_no_connection_means_certainly_not_sent(push: WebPush, service: PushServer) -> None:
     browser = service.subscribe()
     await service.stop()
-    assert await push.send(outgoing(subscription(browser))) == Refused(Fault("busy", "no_connection"))
+    assert await push.send(outgoing(subscription(browser))) == Refused(Fault("later", "no_connection"))
 
 
 async def test_what_was_subscribed_to_another_key_is_gone(push: WebPush, service: PushServer) -> None:
@@ -182,11 +183,11 @@ async def test_it_counts_as_accepted_when_any_browser_gets_it(push: WebPush, ser
 @pytest.mark.parametrize(
     ("behaviours", "expected"),
     [
-        ([answer(410), answer(500)], Ambiguous("http_500")),
+        ([answer(410), answer(500)], Ambiguous("http_500", blames_provider=False)),
         ([answer(410), answer(429, retry_after="9")], "push_429"),
         ([answer(410), answer(400)], "push_400"),
         ([answer(400), answer(429, retry_after="9")], "push_429"),
-        ([answer(429), answer(500)], Ambiguous("http_500")),
+        ([answer(429), answer(500)], Ambiguous("http_500", blames_provider=False)),
         ([answer(410), answer(404)], "no_subscription"),
     ],
 )
@@ -202,25 +203,77 @@ async def test_the_best_that_came_of_it_counts(
         assert outcome.fault.reason == expected
 
 
-async def test_a_service_that_asks_to_be_left_alone_is_and_the_others_are_not(
-    service: PushServer, clock: Clock
-) -> None:
+async def test_a_browser_that_is_to_be_left_alone_is_and_the_others_are_not(service: PushServer, clock: Clock) -> None:
+    """Services limit what a device may get: that must not silence all others at the same service."""
+    push = pusher(service, clock=clock)
+    held, free = subscription(service.subscribe()), subscription(service.subscribe())
+    service.script.append(answer(429, retry_after="120"))
+    for _ in range(5):
+        outcome = await push.send(outgoing(held))
+        assert isinstance(outcome, Refused)
+        assert outcome.fault.kind == "later"
+        assert outcome.fault.retry_after_s == pytest.approx(120, abs=0.1)
+        assert isinstance(await push.send(outgoing(free)), Accepted)
+    assert service.requests == 1 + 5
+    clock.forward(seconds=121)
+    assert isinstance(await push.send(outgoing(held)), Accepted)
+    await push.close()
+
+
+async def calls_in_an_hour(service: PushServer, clock: Clock, push: WebPush) -> int:
+    """Let a service fail for an hour, in which somebody else is pushed to every five seconds."""
+    before = service.requests
+    for _ in range(720):
+        await push.send(outgoing(subscription(service.subscribe())))
+        clock.forward(seconds=5)
+    return service.requests - before
+
+
+async def test_a_service_that_fails_is_put_aside_and_the_others_are_not(service: PushServer, clock: Clock) -> None:
     async with push_server() as other:
         push = pusher(service, other, clock=clock)
-        held, free = service.subscribe(), other.subscribe()
-        service.script.append(answer(429, retry_after="120"))
-        for _ in range(5):
-            outcome = await push.send(outgoing(subscription(held)))
-            assert isinstance(outcome, Refused)
-            assert outcome.fault.kind == "busy"
-            assert outcome.fault.retry_after_s == pytest.approx(120, abs=0.1)
-        assert service.requests == 1
-        assert isinstance(await push.send(outgoing(subscription(held), subscription(free))), Accepted)
-        assert service.requests == 1
-        clock.forward(seconds=121)
-        assert isinstance(await push.send(outgoing(subscription(held))), Accepted)
+        service.script.extend([answer(500)] * 1000)
+        assert await calls_in_an_hour(service, clock, push) < 20
+        held, free = subscription(service.subscribe()), subscription(other.subscribe())
+        assert isinstance(await push.send(outgoing(held, free)), Accepted)
+        service.script.clear()
+        clock.forward(minutes=11)
+        outcomes = [await push.send(outgoing(held)) for _ in range(3)]
+        assert all(isinstance(outcome, Accepted) for outcome in outcomes)
         await push.close()
-        assert len(held.heard) == len(free.heard) == 1
+
+
+async def test_many_failures_at_once_are_one_reason_to_wait(service: PushServer, clock: Clock) -> None:
+    push = pusher(service, clock=clock)
+    service.script.extend([answer(500)] * 20)
+    await push.send(outgoing(*(subscription(service.subscribe()) for _ in range(20))))
+    clock.forward(seconds=16)
+    assert isinstance(await push.send(outgoing(subscription(service.subscribe()))), Accepted)
+    await push.close()
+
+
+async def test_one_message_probes_before_the_rest_follow(service: PushServer, clock: Clock) -> None:
+    push = pusher(service, clock=clock)
+    service.script.extend([answer(503, retry_after="30")] * 4)
+    await push.send(outgoing(*(subscription(service.subscribe()) for _ in range(4))))
+    assert service.requests == 4
+    clock.forward(minutes=11)
+    service.script.append(answer(503))
+    rest = [subscription(service.subscribe()) for _ in range(10)]
+    await asyncio.gather(*(push.send(outgoing(one)) for one in rest))
+    assert service.requests == 5
+    await push.close()
+
+
+async def test_the_check_finds_a_transport_that_hammers(
+    service: PushServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broken variant: nobody is put aside."""
+    monkeypatch.setattr("modules.notifications.transports.web_push_patience.TROUBLE", 10_000)
+    push = pusher(service, clock=clock)
+    service.script.extend([answer(500)] * 1000)
+    assert await calls_in_an_hour(service, clock, push) == 720
+    await push.close()
 
 
 async def test_to_nobody_means_no_subscription(push: WebPush) -> None:

@@ -72,9 +72,9 @@ async def test_a_report_may_overtake_our_own_commit(
     [claimed] = await worker.claim(1)
     begun = await worker.begin(claimed)
     assert begun is not None
-    outcome = await worker._transports["sms"].send(begun[1])
+    outcome = await worker._transports["sms"].send(begun.message)
     await twilio.report(twilio.sent[0], "delivered")
-    await worker.settle(*begun, outcome)
+    await worker.settle(begun, outcome)
     [delivery] = await house.ledger()
     assert (delivery.state, delivery.provider_id) == ("delivered", twilio.sent[0].sid)
 

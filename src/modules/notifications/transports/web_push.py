@@ -1,13 +1,13 @@
 """Push to browsers (RFC 8030), encrypted for each of them.
 
 A message goes to all browsers of a person at once, to each with one request; it counts as accepted when any push
-service took it. Push services are many, and which of them is called is up to the browser: so what one of them answers
-says nothing of the others. One that asks to be left alone is, by this process, for as long as it says.
+service took it. Push services are many, and which of them is called is up to the browser. So what one of them answers
+says nothing of the others, and never holds up push as a whole: one that fails is put aside here (see `Patience`).
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -19,13 +19,12 @@ from modules.notifications.domain.outcomes import Accepted, Ambiguous, Fault, Ou
 from modules.notifications.transports import Outgoing, Subscription
 from modules.notifications.transports.web_push_codes import Reply, reply
 from modules.notifications.transports.web_push_message import authorization, encrypted, headers, payload
+from modules.notifications.transports.web_push_patience import Patience
 
 log = structlog.get_logger(__name__)
 
 TIMEOUT_S = 8.0
 """For each request, so that all of them together, which start at once, end within a transport's time."""
-LONGEST_HOLD_S = 3600.0
-"""However long a push service asks to be left alone: it may be mistaken."""
 
 
 class WebPush:
@@ -40,7 +39,7 @@ class WebPush:
         self._subject = subject
         self._egress = egress
         self._clock = clock
-        self._held: dict[str, datetime] = {}
+        self._patience = Patience(clock)
 
     async def send(self, message: Outgoing) -> Outcome:
         """Send to all browsers at once."""
@@ -57,8 +56,18 @@ class WebPush:
         await self._egress.close()
 
     async def _send_or_tell(self, message: Outgoing, data: bytes, to: Subscription) -> Reply:
+        origin = parse(to.endpoint).origin
+        if (left_s := self._patience.left_s(origin, to.id)) > 0:
+            return Reply("busy", "push_held", left_s)
+        told = await self._call(message, data, to, origin)
+        self._patience.heard(origin, to.id, told)
+        return told
+
+    async def _call(self, message: Outgoing, data: bytes, to: Subscription, origin: str) -> Reply:
         try:
-            return await self._send(message, data, to)
+            body = encrypted(data, to)
+            told = headers(message, authorization(self._key, self._subject, origin))
+            answer = await self._egress.post(to.endpoint, body=body, headers=told)
         except NotAllowed:
             return Reply("refused", "endpoint_not_allowed")
         except NotSent as error:
@@ -68,28 +77,7 @@ class WebPush:
         except Exception:
             log.exception("push_failed", subscription_id=str(to.id))
             return Reply("ambiguous", "push_failed")
-
-    async def _send(self, message: Outgoing, data: bytes, to: Subscription) -> Reply:
-        origin = parse(to.endpoint).origin
-        if (held_s := self._held_s(origin)) > 0:
-            return Reply("busy", "push_held", held_s)
-        body = encrypted(data, to)
-        told = headers(message, authorization(self._key, self._subject, origin))
-        answer = await self._egress.post(to.endpoint, body=body, headers=told)
-        read = reply(answer, retry_after_s(answer.headers.get("Retry-After"), self._clock()))
-        if read.retry_after_s is not None:
-            self._held[origin] = self._clock() + timedelta(seconds=min(read.retry_after_s, LONGEST_HOLD_S))
-        return read
-
-    def _held_s(self, origin: str) -> float:
-        """Return for how long this push service is to be left alone."""
-        until = self._held.get(origin)
-        if until is None:
-            return 0
-        left = (until - self._clock()).total_seconds()
-        if left <= 0:
-            self._held.pop(origin, None)
-        return left
+        return reply(answer, retry_after_s(answer.headers.get("Retry-After"), self._clock()))
 
 
 def _together(message: Outgoing, replies: Sequence[tuple[Subscription, Reply]]) -> Outcome:
@@ -99,7 +87,7 @@ def _together(message: Outgoing, replies: Sequence[tuple[Subscription, Reply]]) 
     if "accepted" in first:
         return Accepted(f"push-{message.delivery_id}-{message.attempt}", gone=gone)
     if "ambiguous" in first:
-        return Ambiguous(first["ambiguous"].reason)
+        return Ambiguous(first["ambiguous"].reason, blames_provider=False)
     if "busy" in first:
         return Refused(_busy([told for _, told in replies if told.verdict == "busy"]), gone=gone)
     if "refused" in first:
@@ -110,4 +98,4 @@ def _together(message: Outgoing, replies: Sequence[tuple[Subscription, Reply]]) 
 def _busy(replies: Sequence[Reply]) -> Fault:
     """Come back when the first of them may take it."""
     soonest = min(replies, key=lambda told: told.retry_after_s or 0)
-    return Fault("busy", soonest.reason, soonest.retry_after_s)
+    return Fault("later", soonest.reason, soonest.retry_after_s)

@@ -25,7 +25,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 def reply(answer: Answer, retry_after_s: float | None) -> Reply:
-    """Read an answer.
+    """Read an answer. `retry_after_s`: what its header says.
 
     A refusal never holds up the whole transport, also where it reads as if our key or token were at fault: a person
     chooses which endpoint we call, and nobody may silence push for all others by an endpoint that answers 401.
