@@ -34,6 +34,7 @@ REVISIONS = [
     "0006_search",
     "0007_alerts_by_transport",
     "0008_delivery_machine",
+    "0009_push",
 ]
 
 CATALOGUE = """

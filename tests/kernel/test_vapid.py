@@ -19,6 +19,7 @@ from py_vapid import Vapid02
 
 from kernel import vapid
 from kernel.settings import Settings, SettingsError, load
+from tests.kernel.test_settings import PRODUCTION
 from tests.support.servers import PARLEY, environment
 
 KEY = vapid.new()
@@ -155,6 +156,12 @@ def test_hosts_that_could_never_count_are_refused(hosts: str) -> None:
         load({"PARLEY_PUSH_ALLOWED_HOSTS": f"push.example,{hosts}"})
     fit = load({"PARLEY_PUSH_ALLOWED_HOSTS": "push.example, *.push.example, http://127.0.0.1:8123"})
     assert len(fit.push_allowed_hosts) == 3
+
+
+def test_production_pushes_over_https_only() -> None:
+    assert load(PRODUCTION | {"PARLEY_PUSH_ALLOWED_HOSTS": "https://10.0.0.5:8443"}).production
+    with pytest.raises(SettingsError, match="PARLEY_PUSH_ALLOWED_HOSTS: https"):
+        load(PRODUCTION | {"PARLEY_PUSH_ALLOWED_HOSTS": "HTTP://10.0.0.5:8080"})
 
 
 def test_the_command_makes_a_pair_that_check_config_takes(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ CHANNEL = UUID("019c1350-21d8-7c52-8e3a-6b0d9f4a1c77")
 WORDS = Words("Parley", "You have a new message from Ana", "https://parley.example/channels/1", "en")
 
 
-def pusher(*services: PushServer, clock: Callable[[], datetime] = now, timeout_s: float = 0.5) -> WebPush:
+def pusher(*services: PushServer, clock: Callable[[], datetime] = now, timeout_s: float = 5) -> WebPush:
     """Return a transport that may send to these services and nowhere else."""
     egress = Egress(Policy([service.url for service in services]), timeout_s=timeout_s)
     return WebPush(key=KEY, subject=SUBJECT, egress=egress, clock=clock)

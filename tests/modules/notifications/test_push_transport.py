@@ -142,7 +142,7 @@ async def test_each_answer_is_understood_and_never_repeated(
 ) -> None:
     one = subscription(service.subscribe())
     service.script.append(behaviour)
-    push = pusher(service, clock=clock)
+    push = pusher(service, clock=clock, timeout_s=0.5 if behaviour is hang else 5)
     outcome = await push.send(outgoing(one))
     await push.close()
     assert service.requests == 1
