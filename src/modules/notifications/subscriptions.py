@@ -18,14 +18,3 @@ class PushSubscriptions(Protocol):
     async def remove(self, connection: Connection, ids: Collection[UUID], /) -> None:
         """Forget these, in the caller's transaction."""
         ...
-
-
-class NoSubscriptions:
-    """Nobody is subscribed: for a deployment without push."""
-
-    async def of(self, _: Connection, __: Collection[str]) -> Mapping[str, tuple[Subscription, ...]]:
-        """See `PushSubscriptions`."""
-        return {}
-
-    async def remove(self, _: Connection, __: Collection[UUID]) -> None:
-        """See `PushSubscriptions`."""
