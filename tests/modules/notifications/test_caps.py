@@ -125,9 +125,7 @@ async def test_segments_count_not_messages(
     channels = crowd(world, 3)
     world.people["ana"].display_name = "Ana"
     public_url = "https://parley.example/" + "long/" * 25
-    async with a_house(
-        database, settings, world, clock, twilio, sms_max_per_day=5, public_url=public_url
-    ) as house:
+    async with a_house(database, settings, world, clock, twilio, sms_max_per_day=5, public_url=public_url) as house:
         await write_and_wait(house, world, clock, *channels)
         await house.send()
         assert len(twilio.sent) == 2, "of two segments each"
@@ -163,9 +161,7 @@ class Timed:
     def __init__(self) -> None:
         self.at: list[float] = []
 
-    async def __call__(
-        self, server: TwilioServer, request: web.Request, form: Mapping[str, str]
-    ) -> web.StreamResponse:
+    async def __call__(self, server: TwilioServer, request: web.Request, form: Mapping[str, str]) -> web.StreamResponse:
         self.at.append(time.monotonic())
         return await accept(server, request, form)
 
@@ -179,9 +175,7 @@ UNEVEN_S = 0.15
 """How far apart from its turn an SMS may come in, on a machine under load."""
 
 
-async def paced(
-    dsn: str, settings: Settings, world: World, twilio: TwilioServer, *, size: int
-) -> tuple[Timed, float]:
+async def paced(dsn: str, settings: Settings, world: World, twilio: TwilioServer, *, size: int) -> tuple[Timed, float]:
     """Let three instances send to a crowd; return when SMS came in, and how long it took."""
     timed = Timed()
     twilio.default = timed

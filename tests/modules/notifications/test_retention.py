@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from itertools import pairwise
 from uuid import UUID
 
 import asyncpg
@@ -150,7 +151,7 @@ async def test_it_goes_in_batches_and_instances_share_the_work(
         left = [len(await rows(each[0]))]
         while await each[0].module.retention.round() == 0:
             left.append(len(await rows(each[0])))
-        assert all(before - after <= 7 for before, after in zip(left, left[1:], strict=False))
+        assert all(before - after <= 7 for before, after in pairwise(left))
         await asyncio.gather(*map(trim, each))
         assert await rows(each[0]) == [(3, 3, "accepted", True)] * 20
         deliveries = await each[0].ledger()
