@@ -53,7 +53,7 @@ class Alerts:
             screen.verdict(name, event.state, event.reason or "", colour="red")
         if event.state not in UNSETTLED:
             key = (event.user_id, str(event.channel_id))
-            self._settled[key] = max(event.to_seq, self._settled.get(key, 0))
+            self._settled[key] = max(event.to_seq or 0, self._settled.get(key, 0))
 
     async def conclude(self, channel_id: str, expected: Mapping[str, int]) -> None:
         """Wait until everybody's alert is settled or put off. `expected`: user id → up to which seq."""

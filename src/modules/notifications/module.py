@@ -28,6 +28,7 @@ from modules.notifications.delivery_worker import DeliveryWorker
 from modules.notifications.domain.costs import Caps
 from modules.notifications.domain.ladder import LADDER
 from modules.notifications.domain.preferences import defaults
+from modules.notifications.explaining import Explaining
 from modules.notifications.ledger import Ledger
 from modules.notifications.ports import Conversations, Presence, Recipients
 from modules.notifications.retention import Retention
@@ -89,6 +90,7 @@ class NotificationsModule:
             policy=policy,
             clock=clock,
         )
+        self.explaining = Explaining(database, snapshots, clock)
         self.delivery_worker = DeliveryWorker(
             database=database,
             ledger=ledger,
