@@ -124,7 +124,14 @@ def bench(arguments: tuple[str, ...]) -> None:
 @main.command("check-config")
 def check_config() -> None:
     """Print the effective settings, secrets masked; fail on any that is wrong."""
+    from kernel.vapid import signing_key
+
     settings = _settings()
+    if settings.vapid_private_key is not None:
+        try:
+            signing_key(settings)
+        except SettingsError as error:
+            _leave(error)
     for name, value in effective(settings).items():
         click.echo(f"{name}={value}")
 
@@ -140,7 +147,7 @@ async def migrate() -> None:
 
 @main.group()
 def keys() -> None:
-    """API keys of host back ends."""
+    """API keys of host back ends, and the key for web push."""
 
 
 @keys.command("create")
@@ -162,6 +169,17 @@ async def keys_list() -> None:
         for key in await identity.keys.list():
             state = "revoked" if key.revoked_at else "active"
             click.echo(f"{key.id}  {key.prefix}…  {state:8}  {','.join(key.scopes)}  {key.name}")
+
+
+@keys.command("vapid")
+def keys_vapid() -> None:
+    """Make a key for web push, and print it as settings. Keep it: browsers subscribe to this one key, for good."""
+    from kernel import vapid
+
+    key = vapid.new()
+    click.echo(f"PARLEY_VAPID_PRIVATE_KEY={vapid.written(key)}")
+    click.echo("PARLEY_VAPID_SUBJECT=mailto:you@example.com")
+    click.echo(f"# the public half, as browsers will be told: {vapid.public(key)}")
 
 
 @keys.command("revoke")
@@ -221,6 +239,41 @@ async def outbox_replay(ids: tuple[UUID, ...], everything: bool) -> None:  # noq
     async with _database(_settings()) as database, database.connection() as connection:
         count = await table.replay(connection, None if everything else list(ids))
         click.echo(f"{count} replayed.")
+
+
+@main.group()
+def notifications() -> None:
+    """Who is told, and who isn't."""
+
+
+@notifications.command("explain")
+@click.option("--user", "user_id", required=True, help="The person's id.")
+@click.option("--channel", "channel_id", required=True, type=click.UUID)
+@_asynchronous
+async def notifications_explain(user_id: str, channel_id: UUID) -> None:
+    """Say what would happen now to a person's alerts of a channel, by each transport, and why. Changes nothing."""
+    from app import Parley
+    from kernel.startup import opened
+
+    settings = _settings()
+    parley = Parley(settings)
+    async with opened(settings, parley.database):
+        others_seen = await _presence_begins(parley)
+        try:
+            for line in await parley.notifications.explaining.lines(user_id, channel_id):
+                click.echo(line)
+        finally:
+            await parley.presence.stop()
+    if not others_seen:
+        click.echo("\nWho is online can't be seen from here: everybody is supposed to be away.")
+
+
+async def _presence_begins(parley: Any) -> bool:
+    """Ask Redis who is online, where there is one; without it, only the server itself knows."""
+    if parley.settings.redis_url is None:
+        return False
+    await parley.presence.start()
+    return bool(parley.presence.reachable)
 
 
 @main.group()

@@ -12,12 +12,16 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from kernel.egress.policy import Policy
+from kernel.time_zones import is_time_zone
+
 LARGEST = 1e9
 """Some thirty years in seconds: nothing here is longer or more, and infinity breaks timers."""
 
 Secret = Annotated[str, Meta(extra={"secret": True})]
 Positive = Annotated[float, Meta(gt=0, le=LARGEST)]
 Count = Annotated[int, Meta(ge=1)]
+Cap = Annotated[int, Meta(ge=0)]
 Delay = Annotated[float, Meta(ge=0, le=LARGEST)]
 
 UNPREFIXED = ("database_url", "redis_url", "twilio_")
@@ -25,7 +29,8 @@ MIN_SECRET_BYTES = 32
 FRAME_BURST_S = 4
 """So many seconds' frames a socket may send at once."""
 QUIET_HOURS = re.compile(r"\A([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d\Z")
-
+CONTACT = re.compile(r"\A(mailto:[^@\s<>]+@[\w-]+(\.[\w-]+)+|https://[\w-]+(\.[\w-]+)+(/\S*)?)\Z", re.ASCII)
+"""Who runs this, for push services: some refuse all pushes that name nobody who could be reached."""
 ORIGIN = re.compile(r"\A(\*|https?://[^/*?#@\s]+)\Z")
 
 
@@ -77,7 +82,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     invite_ttl_s: Positive = 14 * 24 * 3600
     push_delay_s: Delay = 20
     sms_delay_s: Delay = 120
+    email_delay_s: Delay = 1800
     default_quiet_hours: str = "21:00-09:00"
+    default_time_zone: str | None = None
+    sms_per_s: Delay = 1.0
+    sms_max_per_recipient_per_day: Cap = 30
+    sms_max_per_day: Cap = 10_000
+    deliveries_kept_days: Positive = 400
 
     twilio_account_sid: str | None = None
     twilio_auth_token: Secret | None = None
@@ -157,6 +168,8 @@ def _contradictions(s: Settings) -> list[str]:
         )
     if not QUIET_HOURS.match(s.default_quiet_hours):
         problems.append("PARLEY_DEFAULT_QUIET_HOURS: expected HH:MM-HH:MM")
+    if s.default_time_zone is not None and not is_time_zone(s.default_time_zone):
+        problems.append("PARLEY_DEFAULT_TIME_ZONE: expected an IANA time zone, such as Europe/Berlin")
     if s.database_url and not re.match(r"\Apostgres(ql)?(\+asyncpg)?://", s.database_url):
         problems.append("DATABASE_URL: expected postgresql://…")
     if s.redis_url and not re.match(r"\A(rediss?|unix)://", s.redis_url):
@@ -167,7 +180,7 @@ def _contradictions(s: Settings) -> list[str]:
         problems.append("PARLEY_PUBLIC_URL: expected http(s)://host")
     if s.jwks_url and not re.match(r"\Ahttps?://[^/]+", s.jwks_url):
         problems.append("PARLEY_JWKS_URL: expected http(s)://host/…")
-    return problems + _twilio_problems(s) + (_insecure(s) if s.production else [])
+    return problems + _twilio_problems(s) + _push_problems(s) + (_insecure(s) if s.production else [])
 
 
 def _twilio_problems(s: Settings) -> list[str]:
@@ -181,6 +194,19 @@ def _twilio_problems(s: Settings) -> list[str]:
     return [f"{name}: needed, because other Twilio settings are given" for name, value in given.items() if not value]
 
 
+def _push_problems(s: Settings) -> list[str]:
+    problems = []
+    if s.vapid_private_key and not s.vapid_subject:
+        problems.append("PARLEY_VAPID_SUBJECT: needed with a key, so that push services can reach you")
+    if s.vapid_subject and not CONTACT.match(s.vapid_subject):
+        problems.append("PARLEY_VAPID_SUBJECT: expected mailto:somebody@example.com or https://example.com/…")
+    try:
+        Policy(s.push_allowed_hosts)
+    except ValueError as error:
+        problems.append(f"PARLEY_PUSH_ALLOWED_HOSTS: {error}")
+    return problems
+
+
 def _insecure(s: Settings) -> list[str]:
     problems = []
     if not s.jwt_secret and not s.jwks_url:
@@ -191,6 +217,8 @@ def _insecure(s: Settings) -> list[str]:
         problems.append("PARLEY_DEV_LOGIN: lets anybody in; refused in production")
     if not s.public_url.startswith("https://"):
         problems.append("PARLEY_PUBLIC_URL: https is needed in production")
+    if any(entry.lower().startswith("http://") for entry in s.push_allowed_hosts):
+        problems.append("PARLEY_PUSH_ALLOWED_HOSTS: https is needed in production")
     if "*" in s.allowed_origins:
         problems.append("PARLEY_ALLOWED_ORIGINS: '*' is refused in production")
     return problems

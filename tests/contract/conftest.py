@@ -12,6 +12,7 @@ from tests.support.servers import Server, running_server
 def server(postgres: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server process that also lets developers in."""
     folder = tmp_path_factory.mktemp("contract")
-    settings = {"PARLEY_DEV_LOGIN": "true", "PARLEY_SMS_DELAY_S": "86400"}  # nothing happens by itself meanwhile
+    later = dict.fromkeys(("PARLEY_PUSH_DELAY_S", "PARLEY_SMS_DELAY_S"), "86400")  # nothing happens by itself meanwhile
+    settings = {"PARLEY_DEV_LOGIN": "true", **later}
     with postgres.fresh() as dsn, running_server(dsn, folder, **settings) as running:
         yield running

@@ -57,7 +57,7 @@ def test_a_bad_parameter_gets_the_documented_problem(
 
 def ask(client: httpx.Client, method: str, path: str, parameter: Any, value: bytes) -> httpx.Response:
     """Send a request that is good but for one parameter."""
-    known = dict.fromkeys(("channel_id", "message_id", "delivery_id"), NO_CHANNEL) | IN_PATHS
+    known = dict.fromkeys(("channel_id", "message_id", "delivery_id", "subscription_id"), NO_CHANNEL) | IN_PATHS
     query, headers = "", []
     match parameter["in"]:
         case "path":

@@ -3,7 +3,7 @@
 import asyncio
 import io
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from uuid import uuid4
 
 import pytest
@@ -11,9 +11,11 @@ from twilio.http.async_http_client import AsyncTwilioHttpClient
 
 from kernel.telemetry import logging
 from modules.notifications.domain.outcomes import Accepted, Ambiguous, Fault, Outcome, Refused
-from modules.notifications.transports import Outgoing, Transport
+from modules.notifications.transports import Outgoing, Subscription, Target, Transport, Words
 from modules.notifications.transports.console import ConsoleSms
 from modules.notifications.transports.twilio import TwilioSms
+from tests.modules.notifications.pushing import pusher, subscription
+from tests.support.push_server import PushServer, push_server
 from tests.support.twilio_server import (
     ACCOUNT,
     SENDER,
@@ -30,11 +32,25 @@ from tests.support.twilio_server import (
 )
 
 PHONE = "+4915112345678"
-TEXT = "You have a new message from Ana\nhttps://parley.example/channels/1"
+WORDS = Words("Parley", "You have a new message from Ana", "https://parley.example/channels/1", "en")
+TEXT = f"{WORDS.text}\n{WORDS.link}"
+
+
+BROWSERS: list[Subscription] = []
+"""Those of the person, where the adapter pushes."""
 
 
 def outgoing(attempt: int = 1) -> Outgoing:
-    return Outgoing(delivery_id=uuid4(), attempt=attempt, to=PHONE, text=TEXT, validity_s=900)
+    return Outgoing(
+        delivery_id=uuid4(),
+        attempt=attempt,
+        user_id="bo",
+        channel_id=uuid4(),
+        category="messages",
+        to=Target(phone=PHONE, subscriptions=tuple(BROWSERS)),
+        words=WORDS,
+        validity_s=900,
+    )
 
 
 def over(server: TwilioServer, **changes: object) -> TwilioSms:
@@ -55,9 +71,23 @@ async def twilio() -> AsyncIterator[TwilioServer]:
         yield server
 
 
-@pytest.fixture(params=["console", "twilio"])
-async def transport(request: pytest.FixtureRequest, twilio: TwilioServer) -> AsyncIterator[Transport]:
-    adapter: Transport = ConsoleSms(io.StringIO()) if request.param == "console" else over(twilio)
+@pytest.fixture
+async def service() -> AsyncIterator[PushServer]:
+    async with push_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["console", "twilio", "push"])
+async def transport(
+    request: pytest.FixtureRequest, twilio: TwilioServer, service: PushServer
+) -> AsyncIterator[Transport]:
+    made: dict[str, Callable[[], Transport]] = {
+        "console": lambda: ConsoleSms(io.StringIO()),
+        "twilio": lambda: over(twilio),
+        "push": lambda: pusher(service),
+    }
+    adapter = made[request.param]()
+    BROWSERS[:] = [subscription(service.subscribe())] if request.param == "push" else []
     yield adapter
     await adapter.close()
 
@@ -86,6 +116,7 @@ async def test_neither_number_nor_text_is_logged(transport: Transport) -> None:
     await transport.send(outgoing())
     assert PHONE not in logs.getvalue()
     assert "Ana" not in logs.getvalue()
+    assert not any(browser.endpoint in logs.getvalue() for browser in BROWSERS)
 
 
 async def test_the_console_marks_what_it_prints_and_hides_the_number() -> None:

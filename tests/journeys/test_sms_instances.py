@@ -35,7 +35,7 @@ async def decided(scene: Scene, name: str, count: int) -> None:
 def ledger(scene: Scene, name: str) -> list[dict[str, Any]]:
     with scene.host.person(scene.tokens[name]) as person:
         items: list[dict[str, Any]] = person.get("/api/notifications/deliveries").json()["items"]
-    return items
+    return [item for item in items if item["transport"] == "sms"]
 
 
 def with_phones(scene: Scene) -> Scene:

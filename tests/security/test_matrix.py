@@ -76,7 +76,11 @@ def built(host: Host) -> House:
 def house(postgres: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """On a server of its own: everybody may open a channel with everybody."""
     folder = tmp_path_factory.mktemp("matrix")
-    with postgres.fresh() as dsn, running_server(dsn, folder, PARLEY_REQUIRE_CONTACT="false") as server:
+    settings = {
+        "PARLEY_REQUIRE_CONTACT": "false",
+        "PARLEY_PUSH_DELAY_S": "86400",
+    }  # and nobody pushes
+    with postgres.fresh() as dsn, running_server(dsn, folder, **settings) as server:
         host = Host(server, server.cli("keys", "create", "tests"))
         with host.http:
             yield built(host)
@@ -187,7 +191,8 @@ def test_every_frame_that_names_something_owned_is_in_the_matrix(house: House) -
 async def test_the_matrix_finds_a_server_that_tells_them_apart(dsn: str, tmp_path: Path) -> None:
     """The broken variant."""
     variant = "tells_foreign_from_unknown"
-    with running_server(dsn, tmp_path, variant=variant, PARLEY_REQUIRE_CONTACT="false") as server:
+    settings = {"PARLEY_REQUIRE_CONTACT": "false", "PARLEY_PUSH_DELAY_S": "86400"}
+    with running_server(dsn, tmp_path, variant=variant, **settings) as server:
         host = Host(server, server.cli("keys", "create", "tests"))
         with host.http:
             house = built(host)

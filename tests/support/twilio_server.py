@@ -1,7 +1,7 @@
 """A Twilio-shaped HTTP server on loopback: takes SMS, fails as told, and sends signed callbacks.
 
-It speaks as much of Twilio's API as the package uses to create messages. What it does with the next request is
-scripted by behaviours; without a script it accepts everything.
+It speaks as much of Twilio's API as the package uses to create messages, and refuses whatever isn't documented there
+(`twilio_api`). What it does with the next request is scripted by behaviours; without a script it accepts everything.
 """
 
 import asyncio
@@ -18,6 +18,8 @@ import msgspec
 from aiohttp import web
 from twilio.request_validator import RequestValidator
 from yarl import URL
+
+from tests.support.twilio_api import Refusal, refusal
 
 ACCOUNT = "AC" + "0" * 32
 TOKEN = "an-auth-token-for-tests"
@@ -59,6 +61,8 @@ class TwilioServer:
 
     def __init__(self) -> None:
         self.requests: list[Sms] = []
+        self.malformed: list[Refusal] = []
+        """Requests that were refused for what they said: a bug of ours."""
         self.script: deque[Behaviour] = deque()
         self.default: Behaviour = accept
         self.busy = asyncio.Event()
@@ -74,8 +78,11 @@ class TwilioServer:
         return [sms for sms in self.requests if sms.sid is not None]
 
     def settings(self, **more: object) -> dict[str, object]:
-        """Return the settings that lead Parley here."""
+        """Return the settings that lead Parley here, as fast as it can and whatever it costs."""
         return {
+            "sms_per_s": 0,
+            "sms_max_per_day": 0,
+            "sms_max_per_recipient_per_day": 0,
             "twilio_account_sid": ACCOUNT,
             "twilio_auth_token": TOKEN,
             "twilio_from": SENDER,
@@ -94,7 +101,8 @@ class TwilioServer:
 
     async def report(self, sms: Sms, status: str, *, code: int | None = None) -> int:
         """Send the status callback of a message, signed. Returns the HTTP status."""
-        form = {"MessageSid": sms.sid or "", "MessageStatus": status, "To": sms.to, "From": SENDER}
+        form = {"AccountSid": ACCOUNT, "ApiVersion": "2010-04-01", "MessageSid": sms.sid or "", "SmsSid": sms.sid or ""}
+        form |= {"MessageStatus": status, "SmsStatus": status, "To": sms.to, "From": SENDER}
         return (await self.post(sms.callback, form | ({"ErrorCode": str(code)} if code else {})))[0]
 
     async def post(self, url: str, form: Mapping[str, str]) -> tuple[int, str]:
@@ -126,13 +134,17 @@ class TwilioServer:
             self._runner = None
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
-        form = {name: str(value) for name, value in (await request.post()).items()}
+        posted = await request.post()
+        form = {name: str(value) for name, value in posted.items()}
         expected = base64.b64encode(f"{ACCOUNT}:{TOKEN}".encode()).decode()
         self.busy.set()
-        if request.headers.get("Authorization") != f"Basic {expected}":
+        if request.match_info["account"] != ACCOUNT or request.headers.get("Authorization") != f"Basic {expected}":
             return await refuse(401, 20003)(self, request, form)
-        if not {"To", "Body"} <= form.keys() or not form.keys() & {"From", "MessagingServiceSid"}:
-            return await refuse(400, 21604)(self, request, form)
+        wrong = refusal({name: [str(value) for value in posted.getall(name)] for name in posted})
+        if wrong is not None:
+            self.malformed.append(wrong)
+            self.refuse(form)
+            return web.json_response(wrong.body(), status=wrong.status)
         return await (self.script.popleft() if self.script else self.default)(self, request, form)
 
 
@@ -141,14 +153,14 @@ async def accept(server: TwilioServer, _request: web.Request, form: Mapping[str,
     return _created(server.take(form))
 
 
-def refuse(status: int, code: int) -> Behaviour:
+def refuse(status: int, code: int, *, retry_after: str | None = None) -> Behaviour:
     """Answer with an error of Twilio's: `refuse(429, 20429)`, `refuse(400, 21211)`."""
 
     async def behaviour(server: TwilioServer, _request: web.Request, form: Mapping[str, str]) -> web.StreamResponse:
         server.refuse(form)
-        return web.json_response(
-            {"code": code, "message": f"Refused: {form.get('To')}", "more_info": "", "status": status}, status=status
-        )
+        headers = {} if retry_after is None else {"Retry-After": retry_after}
+        body = Refusal(code, f"Refused: {form.get('To')}", status).body()
+        return web.json_response(body, status=status, headers=headers)
 
     return behaviour
 
@@ -238,7 +250,20 @@ async def twilio_server() -> AsyncIterator[TwilioServer]:
 
 
 def _created(sms: Sms) -> web.Response:
-    return web.json_response({"sid": sms.sid, "status": "queued", "to": sms.to, "body": sms.body}, status=201)
+    body = {
+        "account_sid": ACCOUNT,
+        "api_version": "2010-04-01",
+        "body": sms.body,
+        "direction": "outbound-api",
+        "error_code": None,
+        "error_message": None,
+        "num_media": "0",
+        "num_segments": "1",
+        "sid": sms.sid,
+        "status": "queued",
+        "to": sms.to,
+    }
+    return web.json_response(body, status=201)
 
 
 def _note(server: TwilioServer, form: Mapping[str, str], *, taken: bool) -> None:

@@ -1,11 +1,8 @@
 """The secret that signs our own tokens. Development makes one up and keeps it in the data directory."""
 
-import os
 import secrets
-import tempfile
-from contextlib import suppress
-from pathlib import Path
 
+from kernel.kept import kept
 from kernel.settings import MIN_SECRET_BYTES, Settings, SettingsError
 
 FILE_NAME = "jwt-secret"
@@ -26,22 +23,7 @@ def signing_secret(settings: Settings) -> str | None:
     if settings.production:
         raise SettingsError(["PARLEY_JWT_SECRET or PARLEY_JWKS_URL: needed in production"])
     path = settings.data_dir / FILE_NAME
-    if not path.exists():
-        _create(path)
-    secret = path.read_text().strip()
+    secret = kept(path, lambda: secrets.token_urlsafe(48))
     if len(secret.encode()) < MIN_SECRET_BYTES:
         raise SettingsError([f"{path}: holds less than {MIN_SECRET_BYTES} bytes; remove it to have a new one made"])
     return secret
-
-
-def _create(path: Path) -> None:
-    """Write a secret in full, then give it its name, unless another process was first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{FILE_NAME}-")
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_urlsafe(48))
-        with suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        os.unlink(draft)  # noqa: PTH108 - a name from mkstemp, not a path of ours

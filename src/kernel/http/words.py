@@ -64,6 +64,7 @@ BY_NAME: Mapping[str, Any] = {
     "id": MESSAGE_ID,
     "message_id": MESSAGE_ID,
     "delivery_id": "019c1355-e410-7d0a-b2c4-91e57f30aa64",
+    "subscription_id": "019c1357-02c6-7a1e-9f0b-6e4d8c315b72",
     "connection_id": "019c1355-1b7c-7e91-a5f2-30c86d24e905",
     "seq": 17,
     "last_seq": 17,

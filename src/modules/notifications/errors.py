@@ -1,6 +1,6 @@
 """What notifications answer when they can't do as asked."""
 
-from kernel.errors import ConflictError, ForbiddenError
+from kernel.errors import ConflictError, ForbiddenError, NotFoundError
 
 
 class NotReplayableError(ConflictError):
@@ -13,3 +13,9 @@ class BadSignatureError(ForbiddenError):
     """A webhook that Twilio didn't sign, or signed for another URL."""
 
     slug, title = "bad-signature", "Bad signature"
+
+
+class PushNotSetUpError(NotFoundError):
+    """Web push is off: this server has no VAPID key."""
+
+    slug, title = "push-not-set-up", "Push is not set up"

@@ -1,31 +1,29 @@
 """Where deliveries are written, and what follows from each write: the event, the metric, what is learnt from faults."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
 from bus import Bus
 from kernel.database import Transaction
 from kernel.telemetry.metrics import DELIVERIES
+from modules.notifications.breaker import Breaker
 from modules.notifications.domain.delivery import Delivery
 from modules.notifications.domain.outcomes import Fault
 from modules.notifications.events import DeliveryChanged
-from modules.notifications.metrics import TRANSPORT_PAUSES
 from modules.notifications.store import deliveries as rows
-from modules.notifications.store import pauses, people
+from modules.notifications.store import people
 
 log = structlog.get_logger(__name__)
-
-PAUSE = timedelta(minutes=5)
-"""How long a transport is held back for a fault of configuration, before it is tried again. A restart tries at once."""
 
 
 class Ledger:
     """Writes deliveries in the caller's transaction; events and metrics are released with its commit."""
 
-    def __init__(self, bus: Bus, clock: Callable[[], datetime]) -> None:
+    def __init__(self, bus: Bus, breaker: Breaker, clock: Callable[[], datetime]) -> None:
         self._bus = bus
+        self._breaker = breaker
         self._clock = clock
 
     async def add(self, tx: Transaction, deliveries: Sequence[Delivery]) -> None:
@@ -40,22 +38,20 @@ class Ledger:
             await rows.save(tx.connection, deliveries, self._clock())
             await self._tell(tx, deliveries)
 
-    async def learn(self, tx: Transaction, delivery: Delivery, fault: Fault, phone: str | None) -> None:
-        """Remember what a fault says beyond this delivery: about the address, or about all of the transport."""
+    async def learn(self, tx: Transaction, delivery: Delivery, fault: Fault, address: str | None) -> None:
+        """Remember what a fault says beyond this delivery: about the address, or about all of the transport.
+
+        `address`: where it went, for transports that have one address a person.
+        """
         log.warning("delivery_fault", delivery_id=str(delivery.id), kind=fault.kind, reason=fault.reason)
         if fault.kind == "configuration":
-            await self._pause(tx, delivery.transport, fault)
+            await self._breaker.misconfigured(tx, delivery.transport, fault)
         elif fault.kind == "filtered":
             log.error("sms_filtered_by_carrier", delivery_id=str(delivery.id), reason=fault.reason)
-        elif phone is not None and fault.kind == "invalid_address":
-            await people.invalidate(tx.connection, phone, fault.reason)
-        elif phone is not None and fault.kind == "opted_out":
-            await people.opt_out(tx.connection, phone, fault.reason)
-
-    async def _pause(self, tx: Transaction, transport: str, fault: Fault) -> None:
-        await pauses.pause(tx.connection, transport, self._clock() + PAUSE, fault.reason)
-        log.error("transport_paused", transport=transport, reason=fault.reason, seconds=PAUSE.total_seconds())
-        tx.after_commit(TRANSPORT_PAUSES.labels(transport).inc)
+        elif address is not None and fault.kind == "invalid_address":
+            await people.invalidate(tx.connection, (delivery.transport, address), fault.reason)
+        elif address is not None and fault.kind == "opted_out":
+            await people.opt_out(tx.connection, (delivery.transport, address), fault.reason)
 
     async def _tell(self, tx: Transaction, deliveries: Sequence[Delivery]) -> None:
         told = [delivery for delivery in deliveries if delivery.state != "claimed"]

@@ -42,39 +42,51 @@ class PreferencesRow(Base):
 
 
 class AlertRow(Base):
-    """One person and one channel: up to where they were alerted, and the alert that is open, if one is.
+    """One person, channel and transport: up to where they were alerted, and the alert that is open, if one is.
 
-    The open alert is about (`alerted_to`, `to_seq`].
+    The open alert is about (`alerted_to`, `to_seq`]. `begun_at`: when its first message was sent; `held_by`: why it
+    was put off the last time.
     """
 
     __tablename__ = "notification_alerts"
     user_id: Mapped[str] = mapped_column(Text, primary_key=True)
     channel_id: Mapped[UUID] = mapped_column(primary_key=True)
+    transport: Mapped[str] = mapped_column(Text, primary_key=True)
     alerted_to: Mapped[int] = mapped_column(BigInteger, server_default=ZERO)
     to_seq: Mapped[int | None] = mapped_column(BigInteger)
     message_count: Mapped[int] = mapped_column(server_default=ZERO)
+    begun_at: Mapped[datetime | None] = mapped_column(Moment)
     due_at: Mapped[datetime | None] = mapped_column(Moment)
+    held_by: Mapped[str | None] = mapped_column(Text)
     __table_args__ = (Index("ix_notification_alerts_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),)
 
 
 class DeliveryRow(Base):
-    """The ledger, and the queue. The ranges of one person and channel form a chain, so that none can overlap."""
+    """The ledger, and the queue. Ranges of one person, channel and transport form a chain, so that none can overlap.
+
+    What isn't about messages has neither channel nor range. `cut`: those before it were removed, for their age.
+    `lost_attempt`: see the domain's `Delivery`.
+    """
 
     __tablename__ = "notification_deliveries"
     id: Mapped[UUID] = mapped_column(primary_key=True)
     user_id: Mapped[str] = mapped_column(Text)
     transport: Mapped[str] = mapped_column(Text)
     category: Mapped[str] = mapped_column(Text)
-    channel_id: Mapped[UUID]
-    from_seq: Mapped[int] = mapped_column(BigInteger)
-    to_seq: Mapped[int] = mapped_column(BigInteger)
-    after_seq: Mapped[int | None] = mapped_column(BigInteger, Computed("nullif(from_seq - 1, 0)", persisted=True))
+    channel_id: Mapped[UUID | None]
+    from_seq: Mapped[int | None] = mapped_column(BigInteger)
+    to_seq: Mapped[int | None] = mapped_column(BigInteger)
+    cut: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    after_seq: Mapped[int | None] = mapped_column(
+        BigInteger, Computed("CASE WHEN cut THEN NULL ELSE nullif(from_seq - 1, 0) END", persisted=True)
+    )
     message_count: Mapped[int]
     state: Mapped[str] = mapped_column(Text)
     reason: Mapped[str | None] = mapped_column(Text)
     provider_id: Mapped[str | None] = mapped_column(Text)
     attempts: Mapped[int] = mapped_column(server_default=ZERO)
     failures: Mapped[int] = mapped_column(server_default=ZERO)
+    lost_attempt: Mapped[int] = mapped_column(server_default=ZERO)
     due_at: Mapped[datetime] = mapped_column(Moment)
     claim_id: Mapped[UUID | None]
     lease_until: Mapped[datetime | None] = mapped_column(Moment)
@@ -92,7 +104,13 @@ class DeliveryRow(Base):
         ),
         Index("ix_notification_deliveries_user_id_id", "user_id", "id"),
         Index("ix_notification_deliveries_state_id", "state", "id"),
-        Index("ix_notification_deliveries_waiting", "due_at", "id", postgresql_where=text("state = 'pending'")),
+        Index(
+            "ix_notification_deliveries_waiting",
+            "transport",
+            "due_at",
+            "id",
+            postgresql_where=text("state = 'pending'"),
+        ),
         Index(
             "ix_notification_deliveries_leased",
             "lease_until",
@@ -117,12 +135,47 @@ class AnswerRow(Base):
     __tablename__ = "notification_answers"
     provider_id: Mapped[str] = mapped_column(Text, primary_key=True)
     received_at: Mapped[datetime] = mapped_column(Moment, server_default=NOW)
+    __table_args__ = (Index("ix_notification_answers_received_at", "received_at"),)
 
 
 class TransportRow(Base):
-    """A transport that is held back, for all instances, because every message would meet the same fault."""
+    """A transport, for all instances: whether it is held back, and when its sender is free. See `domain.circuit`."""
 
     __tablename__ = "notification_transports"
     name: Mapped[str] = mapped_column(Text, primary_key=True)
-    paused_until: Mapped[datetime] = mapped_column(Moment)
-    reason: Mapped[str] = mapped_column(Text)
+    paused_until: Mapped[datetime | None] = mapped_column(Moment)
+    reason: Mapped[str | None] = mapped_column(Text)
+    failures: Mapped[int] = mapped_column(server_default=ZERO)
+    holds: Mapped[int] = mapped_column(server_default=ZERO)
+    probe_id: Mapped[UUID | None]
+    probing_until: Mapped[datetime | None] = mapped_column(Moment)
+    free_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class UsageRow(Base):
+    """Segments of SMS in an hour: to one number, by its hash, or altogether, where `scope` is empty."""
+
+    __tablename__ = "notification_usage"
+    scope: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    hour: Mapped[datetime] = mapped_column(Moment, primary_key=True)
+    segments: Mapped[int] = mapped_column(BigInteger)
+    __table_args__ = (Index("ix_notification_usage_hour", "hour"),)
+
+
+class PushSubscriptionRow(Base):
+    """A browser in which somebody wants to be told. Its keys encrypt for it; they open nothing."""
+
+    __tablename__ = "notification_push_subscriptions"
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(Text)
+    endpoint: Mapped[str] = mapped_column(Text)
+    p256dh: Mapped[str] = mapped_column(Text)
+    auth: Mapped[str] = mapped_column(Text)
+    vapid_key: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[datetime | None] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    updated_at: Mapped[datetime] = mapped_column(Moment)
+    __table_args__ = (
+        UniqueConstraint("endpoint", name="uq_notification_push_subscriptions_endpoint"),
+        Index("ix_notification_push_subscriptions_user_id_updated_at", "user_id", "updated_at"),
+    )

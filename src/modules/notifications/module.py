@@ -1,4 +1,4 @@
-"""Notifications: people who aren't looking hear that messages wait, by SMS, once.
+"""Notifications: people who aren't looking hear that messages wait, by push, SMS or e-mail, once.
 
 The module listens to messaging and identity, decides when alerts fall due, and keeps a ledger of all it sent or
 didn't. `start` needs a running loop; several instances may run on one database.
@@ -6,7 +6,7 @@ didn't. `start` needs a running loop; several instances may run on one database.
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import TextIO
 from uuid import UUID
@@ -16,30 +16,43 @@ from litestar import Router
 from litestar.di import Provide
 
 from bus import Bus
-from kernel.clock import now
 from kernel.database import Database
 from kernel.settings import Settings
 from modules.identity.events import UserDeactivated
 from modules.messaging.events import MessageCreated
+from modules.notifications.admission import Admission
 from modules.notifications.alert_worker import AlertWorker
+from modules.notifications.breaker import Breaker
+from modules.notifications.database_clock import DatabaseClock
 from modules.notifications.delivery_worker import DeliveryWorker
+from modules.notifications.domain.costs import Caps
+from modules.notifications.domain.ladder import LADDER
 from modules.notifications.domain.preferences import defaults
+from modules.notifications.explaining import Explaining
 from modules.notifications.ledger import Ledger
 from modules.notifications.ports import Conversations, Presence, Recipients
+from modules.notifications.push import routes as push_routes
+from modules.notifications.push.wiring import Push
+from modules.notifications.retention import Retention
 from modules.notifications.routes import HANDLERS
 from modules.notifications.service import Notifications
-from modules.notifications.snapshots import Snapshots
-from modules.notifications.store import pauses
+from modules.notifications.snapshots import Policy, Snapshots
+from modules.notifications.store import circuits
+from modules.notifications.store.alerts import Delays
 from modules.notifications.transports import Transport
 from modules.notifications.transports.console import ConsoleSms
 from modules.notifications.transports.twilio import TwilioSms
 from modules.notifications.transports.twilio_webhooks import TwilioWebhooks
+from modules.notifications.worker import Worker
 
 log = structlog.get_logger(__name__)
 
 CONSUMER = "notifications"
 GATHER_S = 0.25
 """Alerts wait for seconds anyway: gathering makes one upsert of many messages."""
+
+LONGEST_RECHECK_S = 60.0
+"""Whether somebody who is at a device has read it, or has gone, is asked again after at most this."""
 
 
 class NotificationsModule:
@@ -56,27 +69,37 @@ class NotificationsModule:
         recipients: Recipients,
         transports: Mapping[str, Transport] | None = None,
         console: TextIO = sys.stdout,
-        clock: Callable[[], datetime] = now,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         """Wire the module. `transports` and `clock` stand in for what the settings and the kernel would give."""
         self._database = database
-        self._transports = transports_of(settings, console) if transports is None else transports
-        ledger = Ledger(bus, clock)
-        chosen_by_default = defaults(settings.default_quiet_hours)
+        self._clock = DatabaseClock(database)
+        self._now = clock = clock or self._clock
+        self._push = push = Push(settings, database, clock)
+        self._transports = transports_of(settings, console, push) if transports is None else transports
+        breaker, admission = Breaker(clock), admission_of(settings, clock)
+        ledger = Ledger(bus, breaker, clock)
+        policy = policy_of(settings, self._transports.keys())
+        delays = Delays(policy.delays_s)
         snapshots = Snapshots(
             database=database,
             conversations=conversations,
             presence=presence,
             recipients=recipients,
-            defaults=chosen_by_default,
-            transports=self._transports.keys(),
+            subscriptions=push.registry,
+            admission=admission,
+            policy=policy,
             clock=clock,
         )
+        self.explaining = Explaining(database, snapshots, clock)
         self.delivery_worker = DeliveryWorker(
             database=database,
             ledger=ledger,
             snapshots=snapshots,
+            subscriptions=push.registry,
             transports=self._transports,
+            admission=admission,
+            breaker=breaker,
             link=_links(settings.public_url),
             clock=clock,
         )
@@ -84,26 +107,32 @@ class NotificationsModule:
             database=database,
             ledger=ledger,
             snapshots=snapshots,
-            delay_s=settings.sms_delay_s,
+            delays=delays,
             clock=clock,
             on_delivery=self.delivery_worker.wake,
         )
+        self.retention = Retention(database=database, clock=clock, days=settings.deliveries_kept_days)
         self.service = Notifications(
             database=database,
             ledger=ledger,
-            defaults=chosen_by_default,
-            delay_s=settings.sms_delay_s,
+            defaults=policy.defaults,
+            delays=delays,
             clock=clock,
             on_alert=self.alert_worker.wake,
             on_delivery=self.delivery_worker.wake,
         )
-        webhooks = TwilioWebhooks(auth_token=settings.twilio_auth_token, public_url=settings.public_url)
+        webhooks = TwilioWebhooks(
+            account_sid=settings.twilio_account_sid,
+            auth_token=settings.twilio_auth_token,
+            public_url=settings.public_url,
+        )
         self.routes = [
             Router(
                 path="/",
-                route_handlers=HANDLERS,
+                route_handlers=[*HANDLERS, *push_routes.HANDLERS],
                 dependencies={
                     "notifications": Provide(lambda: self.service, sync_to_thread=False),
+                    "push": Provide(lambda: push.registry, sync_to_thread=False),
                     "twilio_webhooks": Provide(lambda: webhooks, sync_to_thread=False),
                 },
             )
@@ -116,30 +145,61 @@ class NotificationsModule:
         bus.consume(CONSUMER, UserDeactivated, self.service.deactivated)
 
     async def start(self) -> None:
-        """Begin to decide and to send. A transport that was held back is tried anew: the fault may be mended."""
-        if not self._transports:
+        """Begin to decide and to send. What was held back for a fault of ours is tried anew: it may be mended.
+
+        Raises:
+            UnavailableError: PostgreSQL is away.
+        """
+        if not self._push.on:
+            log.warning("push_off", hint="`parley keys vapid` makes what PARLEY_VAPID_PRIVATE_KEY needs to push")
+        if "sms" not in self._transports:
             log.warning("sms_off", hint="set TWILIO_ACCOUNT_SID and its companions to send SMS")
+        await self._clock.compare()
         async with self._database.transaction() as tx:
-            await pauses.resume(tx.connection, self._transports.keys())
-        self._tasks = [
-            asyncio.create_task(self.alert_worker.run(), name="alert worker"),
-            asyncio.create_task(self.delivery_worker.run(), name="delivery worker"),
-        ]
+            await circuits.resume(tx.connection, self._transports.keys(), self._now())
+        self._tasks = [asyncio.create_task(worker.run(), name=type(worker).__name__) for worker in self._workers()]
 
     async def stop(self) -> None:
         """Begin nothing new, let calls in flight end for up to five seconds, then cut them off."""
-        self.alert_worker.stop()
-        self.delivery_worker.stop()
+        for worker in self._workers():
+            worker.stop()
         await asyncio.gather(*self._tasks)
         await self.delivery_worker.finish()
         for transport in self._transports.values():
             await transport.close()
 
+    def _workers(self) -> tuple[Worker, ...]:
+        return self._clock, self.alert_worker, self.delivery_worker, self.retention
 
-def transports_of(settings: Settings, console: TextIO) -> Mapping[str, Transport]:
-    """Return what can be sent by: Twilio where it is set up, else in development the console, else nothing."""
+
+def transports_of(settings: Settings, console: TextIO, push: Push) -> Mapping[str, Transport]:
+    """Return what can be sent by, in the order of the ladder."""
+    made = [push.transport, _sms(settings, console)]
+    by_name = {transport.name: transport for transport in made if transport is not None}
+    return {name: by_name[name] for name in LADDER if name in by_name}
+
+
+def policy_of(settings: Settings, transports: Collection[str]) -> Policy:
+    """Return what the settings say about when to send what."""
+    delays_s = {"push": settings.push_delay_s, "sms": settings.sms_delay_s, "email": settings.email_delay_s}
+    return Policy(
+        delays_s={name: delays_s[name] for name in LADDER if name in transports},
+        defaults=defaults(settings.default_quiet_hours),
+        default_zone=settings.default_time_zone,
+        recheck_s=min(LONGEST_RECHECK_S, settings.away_after_s),
+    )
+
+
+def admission_of(settings: Settings, clock: Callable[[], datetime]) -> Admission:
+    """Return what the settings say about how fast SMS go, and what they may cost."""
+    caps = Caps(recipient=settings.sms_max_per_recipient_per_day, deployment=settings.sms_max_per_day)
+    return Admission(clock=clock, segments_per_s=settings.sms_per_s, caps=caps)
+
+
+def _sms(settings: Settings, console: TextIO) -> Transport | None:
+    """Twilio where it is set up, else in development the console, else nothing."""
     if settings.twilio_account_sid and settings.twilio_auth_token:
-        twilio = TwilioSms(
+        return TwilioSms(
             account_sid=settings.twilio_account_sid,
             auth_token=settings.twilio_auth_token,
             public_url=settings.public_url,
@@ -147,10 +207,7 @@ def transports_of(settings: Settings, console: TextIO) -> Mapping[str, Transport
             messaging_service=settings.twilio_messaging_service_sid,
             api_url=settings.twilio_api_url,
         )
-        return {twilio.name: twilio}
-    if settings.production:
-        return {}
-    return {ConsoleSms.name: ConsoleSms(console)}
+    return None if settings.production else ConsoleSms(console)
 
 
 def _links(public_url: str) -> Callable[[UUID], str]:

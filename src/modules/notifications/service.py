@@ -1,6 +1,6 @@
 """What notifications do when something is heard, asked or reported. Sending is the workers' business."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -10,20 +10,34 @@ from kernel.database import Database, Transaction
 from kernel.errors import NotFoundError
 from modules.identity.events import UserDeactivated
 from modules.messaging.events import MessageCreated
-from modules.notifications.domain.alerts import merge
-from modules.notifications.domain.delivery import Delivery, IllegalTransition, replayed, reported
-from modules.notifications.domain.keywords import Understood, understand
+from modules.notifications.breaker import jitter
+from modules.notifications.domain.alerts import OpenAlert, merge
+from modules.notifications.domain.delivery import Delivery, IllegalTransition, replayed, reported, tried_again
+from modules.notifications.domain.keywords import Language, Understood, understand
 from modules.notifications.domain.outcomes import Report
 from modules.notifications.domain.preferences import Preferences
+from modules.notifications.domain.reasons import CHOSEN
 from modules.notifications.errors import NotReplayableError
 from modules.notifications.ledger import Ledger
+from modules.notifications.push import store as subscriptions
 from modules.notifications.store import alerts, people
 from modules.notifications.store import deliveries as rows
 
 log = structlog.get_logger(__name__)
 
-HELP_REPLY = "You get these SMS because messages wait for you. Reply STOP to end them, START to get them again."
-STOP_REPLY = "You will get no more SMS from us. Reply START to get them again."
+HELP_REPLY: Mapping[Language, str] = {
+    "en": "You get these SMS because messages wait for you. Reply STOP to end them, START to get them again.",
+    "es": "Recibe estos SMS porque tiene mensajes sin leer. Responda STOP para no recibir mas, START para volver.",
+    "fr": "Ces SMS vous signalent des messages non lus. Répondez STOP pour ne plus en recevoir, START pour reprendre.",
+    "de": "Diese SMS melden ungelesene Nachrichten. Antworten Sie STOP, um keine mehr zu bekommen, START für neue.",
+}
+STOP_REPLY: Mapping[Language, str] = {
+    "en": "You will get no more SMS from us. Reply START to get them again.",
+    "es": "Ya no va a recibir SMS nuestros. Responda START para volver a recibirlos.",
+    "fr": "Vous ne recevrez plus de SMS de notre part. Répondez START pour en recevoir à nouveau.",
+    "de": "Sie bekommen keine SMS mehr von uns. Antworten Sie START, um wieder welche zu bekommen.",
+}
+"""One segment each: they keep to GSM-7, in which some accents are missing."""
 
 
 class Notifications:
@@ -35,7 +49,7 @@ class Notifications:
         database: Database,
         ledger: Ledger,
         defaults: Preferences,
-        delay_s: float,
+        delays: alerts.Delays,
         clock: Callable[[], datetime],
         on_alert: Callable[[], None],
         on_delivery: Callable[[], None],
@@ -43,22 +57,23 @@ class Notifications:
         self._database = database
         self._ledger = ledger
         self._defaults = defaults
-        self._delay_s = delay_s
+        self._delays = delays
         self._clock = clock
         self._on_alert = on_alert
         self._on_delivery = on_delivery
 
     async def heard(self, tx: Transaction, messages: Sequence[MessageCreated]) -> None:
         """Start or stretch the alerts of everybody whom these messages concern."""
-        heard = merge(messages, self._delay_s)
+        heard = merge(messages)
         if heard:
-            await alerts.hear(tx.connection, heard)
+            await alerts.hear(tx.connection, heard, self._delays)
             tx.after_commit(self._on_alert)
 
     async def deactivated(self, tx: Transaction, events: Sequence[UserDeactivated]) -> None:
-        """Forget people's choices and conclude their alerts at once: the decision will find them deactivated."""
+        """Forget people's choices and browsers, and conclude their alerts: the decision will find them deactivated."""
         user_ids = [event.user_id for event in events]
         await people.forget(tx.connection, user_ids)
+        await subscriptions.forget(tx.connection, user_ids)
         await alerts.bring_forward(tx.connection, user_ids, self._clock())
         tx.after_commit(self._on_alert)
 
@@ -69,12 +84,17 @@ class Notifications:
         return chosen.get(user_id, self._defaults)
 
     async def choose(self, user_id: str, chosen: Preferences) -> None:
-        """Replace a person's preferences. They count from the next decision on, also for alerts that are open."""
+        """Replace a person's preferences. They count at once, also for what is open or was put off."""
         async with self._database.transaction() as tx:
             await people.save_preferences(tx.connection, user_id, chosen)
+            now = self._clock()
+            await alerts.bring_forward(tx.connection, [user_id], now)
+            await rows.bring_forward(tx.connection, [user_id], CHOSEN, now)
+            tx.after_commit(self._on_alert)
+            tx.after_commit(self._on_delivery)
 
-    async def open_alerts(self, user_id: str) -> dict[UUID, datetime]:
-        """Return the channels of which a person is yet to be alerted, and when it is decided (again) whether."""
+    async def open_alerts(self, user_id: str) -> list[OpenAlert]:
+        """Return of what a person is yet to be alerted, when it is decided (again) whether, and what held it up."""
         async with self._database.connection() as connection:
             return await alerts.open_of(connection, user_id)
 
@@ -110,7 +130,7 @@ class Notifications:
             current = await rows.lock(tx.connection, report.delivery_id)
             if current is None:
                 return
-            if current.provider_id not in {None, report.provider_id}:
+            if report.attempt > current.lost_attempt and current.provider_id not in {None, report.provider_id}:
                 log.error("delivery_with_two_messages", delivery_id=str(current.id))
             delivery = reported(current, report)
             if delivery is None:
@@ -118,6 +138,9 @@ class Notifications:
             await self._ledger.save(tx, [delivery])
             if report.fault is not None:
                 await self._ledger.learn(tx, delivery, report.fault, report.address)
+            again = tried_again(delivery, report, self._clock(), jitter())
+            if again is not None:
+                await self._ledger.save(tx, [again])
 
     async def answered(self, *, provider_id: str, phone: str, body: str, handled: str) -> str | None:
         """Act upon an incoming SMS, once. `handled`: STOP, START or HELP where the provider answered itself.
@@ -138,9 +161,9 @@ class Notifications:
 
 async def _act_upon(tx: Transaction, understood: Understood, phone: str) -> str | None:
     if understood.wish == "help":
-        return HELP_REPLY
+        return HELP_REPLY[understood.language]
     if understood.wish == "start":
-        await people.opt_in(tx.connection, phone, "start")
+        await people.opt_in(tx.connection, ("sms", phone), "start")
         return None
-    new = await people.opt_out(tx.connection, phone, "stop")
-    return STOP_REPLY if new and not understood.keyword else None
+    new = await people.opt_out(tx.connection, ("sms", phone), "stop")
+    return STOP_REPLY[understood.language] if new and not understood.keyword else None

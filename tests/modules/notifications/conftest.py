@@ -27,7 +27,7 @@ from kernel.orm import metadata
 from kernel.settings import Settings
 from modules.notifications import models  # noqa: F401 - registers the tables
 from modules.notifications.domain.delivery import Delivery
-from modules.notifications.module import NotificationsModule
+from modules.notifications.module import NotificationsModule, _sms
 from modules.notifications.transports import Transport
 from modules.notifications.transports.twilio_webhooks import report
 from tests.modules.notifications.world import World
@@ -76,7 +76,7 @@ class House:
             conversations=world,
             presence=world,
             recipients=world,
-            transports=transports,
+            transports=sms_of(settings, console) if transports is None else transports,
             console=console,
             clock=clock,
         )
@@ -113,17 +113,24 @@ class House:
         assert told is not None
         await self.module.service.report(told)
 
-    async def alert(self, user_id: str, channel_id: UUID) -> tuple[int, int | None, int]:
+    async def alert(self, user_id: str, channel_id: UUID, transport: str = "sms") -> tuple[int, int | None, int]:
         """Return (alerted to, open to, count) of somebody's alert."""
         async with self.database.connection() as connection:
             row = await connection.fetchrow(
                 "SELECT alerted_to, to_seq, message_count FROM notification_alerts"
-                " WHERE user_id = $1 AND channel_id = $2",
+                " WHERE user_id = $1 AND channel_id = $2 AND transport = $3",
                 user_id,
                 channel_id,
+                transport,
             )
         assert row is not None
         return row["alerted_to"], row["to_seq"], row["message_count"]
+
+
+def sms_of(settings: Settings, console: TextIO) -> Mapping[str, Transport]:
+    """Return SMS as set up, and nothing beside it: that is what most tests are about."""
+    sms = _sms(settings, console)
+    return {} if sms is None else {sms.name: sms}
 
 
 @pytest.fixture(scope="module")

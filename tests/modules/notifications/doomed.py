@@ -71,7 +71,7 @@ async def main(dsn: str, twilio_url: str, halt_at: str) -> None:
     )
     house = House(
         database,
-        Settings(default_quiet_hours="00:00-00:00", sms_delay_s=0),
+        Settings(default_quiet_hours="00:00-00:00", sms_delay_s=0, sms_per_s=0),
         HaltingWorld(halt_at),
         now,
         transports={"sms": HaltingTransport(sms, halt_at)},

@@ -19,7 +19,7 @@ from modules.notifications.delivery_worker import DeliveryWorker
 from modules.notifications.domain.delivery import Delivery, move
 from modules.notifications.domain.outcomes import Accepted, Outcome
 from modules.notifications.store import deliveries as rows
-from modules.notifications.transports import Outgoing, Transport
+from modules.notifications.transports import Outgoing, Target, Transport, Words
 from modules.notifications.transports.twilio import TwilioSms
 from tests.modules.notifications.checker import contradictions, doubles, misranged, open_alerts, unfinished
 from tests.modules.notifications.conftest import Clock, House
@@ -110,7 +110,7 @@ class Bench:
 
     def __init__(self, database: Database, settings: Settings, twilio: TwilioServer) -> None:
         self.database, self.twilio, self.clock = database, twilio, Clock()
-        self._settings = msgspec.structs.replace(settings, default_quiet_hours="00:00-00:00")
+        self._settings = msgspec.structs.replace(settings, default_quiet_hours="00:00-00:00", **twilio.settings())
         self.sms = TwilioSms(
             account_sid=ACCOUNT,
             auth_token=TOKEN,
@@ -221,12 +221,19 @@ class CallsBeforeItCommits(DeliveryWorker):
 
     async def deliver(self, delivery: Delivery) -> None:
         message = Outgoing(
-            delivery_id=delivery.id, attempt=delivery.attempts + 1, to="+4915112345678", text="x", validity_s=600
+            delivery_id=delivery.id,
+            attempt=delivery.attempts + 1,
+            user_id=delivery.user_id,
+            channel_id=delivery.channel_id,
+            category=delivery.category,
+            to=Target(phone="+4915112345678"),
+            words=Words("x", "x", "x", "en"),
+            validity_s=600,
         )
         outcome = await self._transports["sms"].send(message)
         begun = await self.begin(delivery)
         if begun is not None:
-            await self.settle(*begun, outcome)
+            await self.settle(begun, outcome)
 
 
 class ForgetsWhatItClaimed(DeliveryWorker):
@@ -280,5 +287,5 @@ async def test_an_answer_that_comes_after_the_lease_still_counts(bench: Bench) -
     bench.clock.forward(minutes=2)
     await house.module.delivery_worker.take_up()
     assert [(d.state, d.reason) for d in await bench.ledger()] == [("unknown", "worker_lost")]
-    await house.module.delivery_worker.settle(*begun, Accepted("SM1"))
+    await house.module.delivery_worker.settle(begun, Accepted("SM1"))
     assert [(d.state, d.provider_id) for d in await bench.ledger()] == [("accepted", "SM1")]

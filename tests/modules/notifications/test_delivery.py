@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 
 from modules.notifications.domain.decision import Postpone, Send, Suppress
 from modules.notifications.domain.delivery import (
+    AGAIN,
+    EVIDENCE,
+    GIVEN_UP,
     NEXT,
     RETRIES_S,
     STATES,
@@ -24,8 +27,10 @@ from modules.notifications.domain.delivery import (
     replayed,
     reported,
     settled,
+    tried_again,
 )
 from modules.notifications.domain.outcomes import Accepted, Ambiguous, Fault, FaultKind, Refused, Report
+from modules.notifications.transports.twilio_codes import fault
 
 NOW = datetime(2026, 6, 3, 12, tzinfo=UTC)
 LEASE = NOW + timedelta(minutes=1)
@@ -74,11 +79,51 @@ def test_only_the_table_is_allowed(before: State, after: State) -> None:
 
 
 def test_what_may_have_been_sent_never_becomes_sendable_again_by_itself() -> None:
-    """The heart of it: from `sending` on, only a refusal or an operator leads back, and from `unknown` nothing."""
-    reachable: set[State] = {"unknown", "accepted", "delivered", "undelivered", "failed", "suppressed"}
-    for _ in STATES:
-        reachable |= {after for before in reachable for after in NEXT[before]}
-    assert not reachable & {"pending", "claimed", "sending"}
+    """The heart of it: from `sending` on, only a refusal, an operator, or a report that it was lost leads back."""
+    assert NEXT["unknown"] == EVIDENCE
+    assert not (NEXT["accepted"] | NEXT["delivered"] | NEXT["suppressed"]) & {"pending", "claimed", "sending"}
+    assert {state for state in STATES if "sending" in NEXT[state]} == {"claimed"}
+
+
+def lost(of: Delivery, code: int, *, attempt: int = 1, state: str = "undelivered") -> Report:
+    return report(of, state, attempt=attempt, fault=fault(code))
+
+
+@pytest.mark.parametrize("state", ["undelivered", "failed"])
+@pytest.mark.parametrize("code", [30001, 30003, 30008, 30036, 30450])
+def test_what_a_report_says_was_lost_is_tried_once_more(state: str, code: int) -> None:
+    first = delivery("accepted", provider_id="SM1")
+    told = reported(first, lost(first, code, state=state))
+    assert told is not None
+    again = tried_again(told, lost(first, code, state=state), NOW, 1)
+    assert again is not None
+    assert (again.state, again.due_at, again.lost_attempt, again.provider_id) == ("pending", NOW + AGAIN, 1, None)
+    second = msgspec.structs.replace(again, state="accepted", attempts=2)
+    told = reported(second, lost(second, code, attempt=2, state=state))
+    assert told is not None
+    assert tried_again(told, lost(second, code, attempt=2, state=state), NOW, 1) is None
+
+
+@pytest.mark.parametrize("code", [30004, 30005, 30006, 30007, 30034, 21610, 99999])
+def test_nothing_else_is_tried_again(code: int) -> None:
+    told = reported(delivery("accepted"), lost(delivery(), code))
+    assert told is not None
+    assert tried_again(told, lost(delivery(), code), NOW, 1) is None
+
+
+@pytest.mark.parametrize("state", ["pending", "claimed", "sending", "accepted", "unknown", "dead"])
+def test_of_a_lost_attempt_only_its_late_arrival_counts(state: State) -> None:
+    second = delivery(state, attempts=2 if state != "pending" else 1, lost_attempt=1)
+    assert reported(second, lost(second, 30003)) is None
+    assert reported(second, report(second, "accepted")) is None
+    arrived = reported(second, report(second, "delivered"))
+    assert arrived is not None
+    assert (arrived.state, arrived.provider_id) == ("delivered", "SM1")
+
+
+def test_an_earlier_attempt_that_failed_says_nothing_of_the_one_under_way() -> None:
+    assert reported(delivery("accepted", attempts=2), report(delivery(), "failed", attempt=1)) is None
+    assert reported(delivery("accepted", attempts=2), report(delivery(), "failed", attempt=2)) is not None
 
 
 def test_every_state_can_be_reached_and_every_other_one_ends() -> None:
@@ -86,20 +131,20 @@ def test_every_state_can_be_reached_and_every_other_one_ends() -> None:
     for _ in STATES:
         reached |= {after for before in reached for after in NEXT[before]}
     assert reached == set(STATES)
-    assert {state for state in STATES if not NEXT[state]} == {"delivered", "failed", "suppressed"}
+    assert {state for state in STATES if not NEXT[state]} == {"delivered", "suppressed"}
 
 
 def test_a_decision_moves_a_claimed_delivery() -> None:
     mine = claimed(delivery(), uuid4(), LEASE)
     sending = decided(mine, Send(600), LEASE)
     assert (sending.state, sending.attempts, sending.claim_id) == ("sending", 1, mine.claim_id)
-    later = decided(mine, Postpone(LEASE), LEASE)
+    later = decided(mine, Postpone(LEASE, "paused"), LEASE)
     assert (later.state, later.due_at, later.claim_id, later.attempts) == ("pending", LEASE, None, 0)
     never = decided(mine, Suppress("read"), LEASE)
     assert (never.state, never.reason) == ("suppressed", "read")
 
 
-@pytest.mark.parametrize("decision", [Send(600), Postpone(LEASE), Suppress("read")])
+@pytest.mark.parametrize("decision", [Send(600), Postpone(LEASE, "paused"), Suppress("read")])
 def test_only_a_claimed_delivery_can_be_decided_on(decision: Send | Postpone | Suppress) -> None:
     with pytest.raises(IllegalTransition):
         decided(delivery("accepted"), decision, LEASE)
@@ -125,6 +170,15 @@ def test_retries_wait_2_4_and_8_seconds_and_then_it_is_dead() -> None:
     assert (current.state, current.attempts) == ("dead", 4)
     again = replayed(current, NOW)
     assert (again.state, again.failures, again.attempts) == ("pending", 0, 4)
+
+
+def test_what_a_provider_that_is_away_refuses_isnt_counted_for_a_day() -> None:
+    held_until = NOW + timedelta(seconds=30)
+    waiting = settled(delivery("sending", failures=3), refused("busy"), NOW, 1, held_until)
+    assert (waiting.state, waiting.failures, waiting.due_at) == ("pending", 3, held_until)
+    assert settled(delivery("sending"), refused("busy"), NOW + GIVEN_UP, 1, held_until).state == "dead"
+    counted = settled(delivery("sending"), refused("later"), NOW, 1, held_until)
+    assert (counted.failures, counted.due_at) == (1, NOW + timedelta(seconds=2))
 
 
 def test_only_the_dead_are_replayed() -> None:

@@ -31,7 +31,7 @@ DOOMED = Path(__file__).with_name("doomed.py")
 @pytest.fixture
 def at_once(settings: Settings) -> Settings:
     """Settings without delay or quiet hours."""
-    return msgspec.structs.replace(settings, default_quiet_hours="00:00-00:00", sms_delay_s=0)
+    return msgspec.structs.replace(settings, default_quiet_hours="00:00-00:00", sms_delay_s=0, sms_per_s=0)
 
 
 @asynccontextmanager

@@ -156,7 +156,7 @@ async def test_bad_questions_are_refused(http: httpx.AsyncClient, query: str) ->
 async def test_only_admins_replay_and_only_the_dead(
     http: httpx.AsyncClient, house: House, world: World, clock: Clock, twilio: TwilioServer
 ) -> None:
-    twilio.default = refuse(429, 20429)
+    twilio.default = refuse(400, 30450)
     channel = uuid4()
     world.join(channel, Person("ana"), Person("bo"))
     await house.publish(world.say(channel, "ana", occurred_at=clock.time))

@@ -7,7 +7,7 @@ import pytest
 
 from tests.modules.notifications.conftest import PUBLIC_URL, Clock, House
 from tests.modules.notifications.world import Person, World
-from tests.support.twilio_server import SENDER, Sms, TwilioServer, signature
+from tests.support.twilio_server import ACCOUNT, SENDER, Sms, TwilioServer, signature
 
 pytestmark = pytest.mark.usefixtures("at")
 INBOUND = f"{PUBLIC_URL}/webhooks/twilio/inbound"
@@ -72,9 +72,9 @@ async def test_a_report_may_overtake_our_own_commit(
     [claimed] = await worker.claim(1)
     begun = await worker.begin(claimed)
     assert begun is not None
-    outcome = await worker._transports["sms"].send(begun[1])
+    outcome = await worker._transports["sms"].send(begun.message)
     await twilio.report(twilio.sent[0], "delivered")
-    await worker.settle(*begun, outcome)
+    await worker.settle(begun, outcome)
     [delivery] = await house.ledger()
     assert (delivery.state, delivery.provider_id) == ("delivered", twilio.sent[0].sid)
 
@@ -105,6 +105,50 @@ async def test_a_changed_field_breaks_the_signature(
     assert await state(house) == "accepted"
     assert (await http.post(path, data=form, headers=headers)).status_code == 204
     assert await state(house) == "delivered"
+
+
+@pytest.mark.parametrize("path", ["status?delivery={delivery}&attempt=1", "inbound"])
+@pytest.mark.parametrize("account", ["AC" + "1" * 32, "", ACCOUNT.lower()])
+async def test_what_is_signed_but_about_another_account_is_refused(
+    house: House, sms: Sms, twilio: TwilioServer, path: str, account: str
+) -> None:
+    url = f"{PUBLIC_URL}/webhooks/twilio/{path.replace('{delivery}', str(sms.delivery_id))}"
+    form = {"MessageStatus": "delivered", "MessageSid": sms.sid or "", "From": BO, "To": BO, "Body": "STOP"}
+    assert (await twilio.post(url, form | {"AccountSid": account}))[0] == 403
+    assert await state(house) == "accepted"
+    assert (await twilio.post(url, form | {"AccountSid": ACCOUNT}))[0] in {200, 204}
+
+
+async def test_a_signature_fits_one_url_only(house: House, sms: Sms, http: httpx.AsyncClient) -> None:
+    """Signed for the answers' URL, another host, another scheme, another delivery: none opens this one."""
+    form = FORM | {"MessageSid": sms.sid or ""}
+    path = sms.callback.removeprefix(PUBLIC_URL)
+    others = (
+        INBOUND,
+        sms.callback.replace("parley.example", "evil.example"),
+        sms.callback.replace("https://", "http://"),
+        sms.callback.replace(str(sms.delivery_id), str(uuid4())),
+        sms.callback + "&attempt=2",
+        "",
+    )
+    for other in others:
+        headers = {"X-Twilio-Signature": signature(other, form)}
+        assert (await http.post(path, data=form, headers=headers)).status_code == 403, other
+    assert await state(house) == "accepted"
+
+
+async def test_a_replayed_report_changes_nothing(
+    house: House, sms: Sms, http: httpx.AsyncClient, twilio: TwilioServer
+) -> None:
+    """Twilio's signature holds no time: whoever caught one may send it for ever."""
+    form = FORM | {"MessageSid": sms.sid or "", "MessageStatus": "sent"}
+    headers = {"X-Twilio-Signature": signature(sms.callback, form)}
+    path = sms.callback.removeprefix(PUBLIC_URL)
+    await twilio.report(sms, "delivered")
+    before = await house.ledger()
+    for _ in range(3):
+        assert (await http.post(path, data=form, headers=headers)).status_code == 204
+    assert await house.ledger() == before
 
 
 @pytest.mark.parametrize(
@@ -151,7 +195,6 @@ async def test_a_code_nobody_understands_is_left_aside(house: House, sms: Sms, t
 @pytest.mark.parametrize(
     ("code", "next_time"),
     [
-        (30003, "accepted"),
         (30005, "suppressed invalid_address"),
         (30006, "suppressed invalid_address"),
         (21610, "suppressed opted_out"),
@@ -201,6 +244,31 @@ async def test_other_wording_is_confirmed_once(
     assert "no more SMS" in await answer(twilio, "please stop texting me")
     assert await answer(twilio, "I said stop texting me!") == EMPTY
     assert await write(house, world, clock) == "suppressed opted_out"
+
+
+@pytest.mark.parametrize(
+    ("body", "start", "words"),
+    [
+        ("Bitte keine SMS mehr", "anmelden", "Sie bekommen keine SMS mehr"),
+        ("No me envíen más mensajes", "alta", "Ya no va a recibir SMS"),
+        ("Arrêt", "reprendre", "Vous ne recevrez plus de SMS"),
+    ],
+)
+async def test_stop_and_start_in_their_own_language(
+    house: House, sms: Sms, world: World, clock: Clock, twilio: TwilioServer, body: str, start: str, words: str
+) -> None:
+    assert words in await answer(twilio, body)
+    assert await answer(twilio, body) == EMPTY
+    assert await write(house, world, clock) == "suppressed opted_out"
+    await answer(twilio, start)
+    assert await write(house, world, clock) == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"), [("Hilfe", "Antworten Sie STOP"), ("ayuda", "Responda STOP"), ("aide", "STOP")]
+)
+async def test_help_in_their_own_language(sms: Sms, twilio: TwilioServer, body: str, words: str) -> None:
+    assert words in await answer(twilio, body)
 
 
 async def test_a_replayed_stop_doesnt_undo_a_later_start(

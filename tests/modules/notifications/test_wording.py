@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modules.notifications.domain.keywords import Understood, understand
-from modules.notifications.domain.wording import LONGEST_NAME, Length, about_messages, harmless, length
+from modules.notifications.domain.wording import LONGEST_NAME, Length, body_of, harmless, length, words
 
 LINK = "https://parley.example.com/channels/0192f3c4-7b1e-7c3a-9a55-2f6f0d1c9e01"
 
@@ -24,7 +24,7 @@ LINK = "https://parley.example.com/channels/0192f3c4-7b1e-7c3a-9a55-2f6f0d1c9e01
     ],
 )
 def test_who_wrote_and_how_much_but_not_what(count: int, senders: list[str], says: str) -> None:
-    assert about_messages(count, senders, LINK) == f"{says}\n{LINK}"
+    assert body_of(words(None, count, senders, LINK)) == f"{says}\n{LINK}"
 
 
 @pytest.mark.parametrize("name", ["http://evil.example/x", "evil.example", "www.evil.example", "https://a.b", "a/b.c"])
@@ -63,7 +63,7 @@ def test_length_in_segments(text: str, expected: Length) -> None:
 
 @given(st.integers(1, 9999), st.lists(st.from_regex(r"\A[A-Za-zÄÖÜäöüé ]{1,40}\Z"), max_size=9))
 def test_with_a_plain_name_it_is_one_segment_of_gsm7(count: int, senders: list[str]) -> None:
-    assert length(about_messages(count, senders, LINK)) == Length(gsm7=True, segments=1)
+    assert length(body_of(words(None, count, senders, LINK))) == Length(gsm7=True, segments=1)
 
 
 STOP_WORD, START_WORD, HELP_WORD = (Understood(wish, keyword=True) for wish in ("stop", "start", "help"))

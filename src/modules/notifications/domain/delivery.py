@@ -3,6 +3,9 @@
 `sending` is committed before the provider is called and left only by what the provider says. A worker that dies in
 between leaves a lease to expire, and then the state is `unknown`: shown to operators, never repeated. Before
 `sending` nothing has been sent, so there the work is simply taken up again.
+
+What a signed report says was lost on the way gets one new attempt, in the same row: so the chain of ranges is the same,
+no other row can be about these messages, and all gates are asked again, whether they are still unread first of all.
 """
 
 from collections.abc import Mapping
@@ -12,8 +15,9 @@ from uuid import UUID
 
 import msgspec
 
-from modules.notifications.domain.decision import Decision, Postpone, Send
 from modules.notifications.domain.outcomes import Accepted, Ambiguous, Outcome, Refused, Report
+from modules.notifications.domain.verdicts import Decision, Postpone, Send, noted
+from modules.notifications.ports import Span
 
 State = Literal[
     "pending",
@@ -38,16 +42,27 @@ NEXT: Mapping[State, frozenset[State]] = {
     "sending": EVIDENCE | {"pending", "unknown", "dead"},
     "unknown": EVIDENCE,
     "accepted": EVIDENCE - {"accepted"},
-    "undelivered": frozenset({"delivered"}),
+    "undelivered": frozenset({"delivered", "pending"}),
     "dead": EVIDENCE | {"pending"},
     "delivered": frozenset(),
-    "failed": frozenset(),
+    "failed": frozenset({"pending"}),
     "suppressed": frozenset(),
 }
-"""The only changes there are. As they only lead forward, a repeated or late report finds nothing to change."""
+"""The only changes there are. They lead forward, but for the one new attempt, which is made once in a row's life: so a
+repeated or late report finds nothing to change."""
 
+LONGEST_WAIT_S = 30.0
+"""However much longer a provider asks to wait: three times this, and push is given up just before an SMS would go."""
 RETRIES_S = (2.0, 4.0, 8.0)
 """Delays after refusals that are known not to have sent anything; then the delivery is dead."""
+
+GIVEN_UP = timedelta(hours=24)
+"""A delivery that met nothing but a provider that is away isn't tried for longer: then it is dead, too."""
+
+TRIED_AGAIN = frozenset({"busy", "later", "unreached"})
+"""Faults, told of by a report, after which there is one new attempt."""
+AGAIN = timedelta(minutes=10)
+"""After this: a telephone that is off is rarely on a minute later."""
 
 
 class IllegalTransition(Exception):
@@ -55,15 +70,18 @@ class IllegalTransition(Exception):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One message to one person by one transport, about messages `from_seq`..`to_seq` of a channel."""
+    """One message to one person by one transport, about messages `from_seq`..`to_seq` of a channel.
+
+    What isn't about messages has neither channel nor seqs.
+    """
 
     id: UUID
     user_id: str
     transport: str
     category: str
-    channel_id: UUID
-    from_seq: int
-    to_seq: int
+    channel_id: UUID | None
+    from_seq: int | None
+    to_seq: int | None
     message_count: int
     state: State
     reason: str | None
@@ -72,6 +90,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """Calls of the provider, ever."""
     failures: int
     """Refusals in this life; a replay begins another."""
+    lost_attempt: int = 0
+    """The attempt that was reported lost, after which there is one more; 0: none was."""
     due_at: datetime
     """Not to be sent before."""
     claim_id: UUID | None
@@ -80,6 +100,13 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """When whoever claimed it counts as dead."""
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def span(self) -> Span | None:
+        """The messages that it is about; None if it is about something else."""
+        if self.channel_id is None or self.from_seq is None or self.to_seq is None:
+            return None
+        return Span(self.user_id, self.channel_id, self.from_seq, self.to_seq)
 
 
 def move(delivery: Delivery, to: State, **changes: Any) -> Delivery:
@@ -103,32 +130,49 @@ def claimed(delivery: Delivery, claim_id: UUID, lease_until: datetime) -> Delive
 def decided(delivery: Delivery, decision: Decision, lease_until: datetime) -> Delivery:
     """Follow the decision made right before the call. To send is to count one more attempt."""
     if isinstance(decision, Send):
-        return move(delivery, "sending", attempts=delivery.attempts + 1, reason=None, lease_until=lease_until)
+        attempts = delivery.attempts + 1
+        return move(delivery, "sending", attempts=attempts, reason=noted(decision), lease_until=lease_until)
     if isinstance(decision, Postpone):
-        return move(delivery, "pending", due_at=decision.until)
-    return move(delivery, "suppressed", reason=decision.reason)
+        return move(delivery, "pending", reason=noted(decision), due_at=decision.until)
+    return move(delivery, "suppressed", reason=noted(decision))
 
 
-def settled(delivery: Delivery, outcome: Outcome, now: datetime, jitter: float) -> Delivery:
-    """Record what the call came to. `jitter`: factor for the delay of a retry."""
+def deferred(delivery: Delivery, until: datetime, reason: str | None) -> Delivery:
+    """Put off what would be sent now, but can't. `reason` None: it is only a matter of turns."""
+    return move(delivery, "pending", due_at=until, reason=reason or delivery.reason)
+
+
+def settled(
+    delivery: Delivery, outcome: Outcome, now: datetime, jitter: float, held_until: datetime | None = None
+) -> Delivery:
+    """Record what the call came to.
+
+    `jitter`: factor for the delay of a retry. `held_until`: the transport is held back until then, because its provider
+    fails; what meets that isn't counted against the delivery.
+    """
     if isinstance(outcome, Accepted):
         return move(delivery, "accepted", provider_id=outcome.provider_id)
     if isinstance(outcome, Ambiguous):
         return move(delivery, "unknown", reason=outcome.reason)
-    return _refused(delivery, outcome, now, jitter)
+    return _refused(delivery, outcome, now, jitter, held_until)
 
 
-def _refused(delivery: Delivery, outcome: Refused, now: datetime, jitter: float) -> Delivery:
+def _refused(
+    delivery: Delivery, outcome: Refused, now: datetime, jitter: float, held_until: datetime | None
+) -> Delivery:
     fault = outcome.fault
     if fault.kind == "configuration":
         return move(delivery, "pending", reason=fault.reason, due_at=now)
-    if fault.kind != "busy":
+    if fault.kind not in {"busy", "later"}:
         return move(delivery, "failed", reason=fault.reason)
+    if fault.kind == "busy" and held_until is not None and now - delivery.created_at < GIVEN_UP:
+        return move(delivery, "pending", reason=fault.reason, due_at=held_until)
     failures = delivery.failures + 1
-    if failures > len(RETRIES_S):
+    if failures > len(RETRIES_S) or now - delivery.created_at >= GIVEN_UP:
         return move(delivery, "dead", reason=fault.reason, failures=failures)
-    wait = timedelta(seconds=RETRIES_S[failures - 1] * jitter)
-    return move(delivery, "pending", reason=fault.reason, failures=failures, due_at=now + wait)
+    wait_s = max(RETRIES_S[failures - 1] * jitter, min(fault.retry_after_s or 0, LONGEST_WAIT_S))
+    due_at = now + timedelta(seconds=wait_s)
+    return move(delivery, "pending", reason=fault.reason, failures=failures, due_at=due_at)
 
 
 def abandoned(delivery: Delivery) -> Delivery:
@@ -145,15 +189,29 @@ def abandoned(delivery: Delivery) -> Delivery:
 
 
 def reported(delivery: Delivery, report: Report) -> Delivery | None:
-    """Apply a signed report; None when it tells nothing new, or tells of an attempt that was never made."""
+    """Apply a signed report; None when it tells nothing new, or tells of an attempt that was never made.
+
+    Of an attempt that was followed by others only its success counts.
+    """
     if not 1 <= report.attempt <= delivery.attempts or report.state not in NEXT[delivery.state]:
+        return None
+    lost = report.attempt <= delivery.lost_attempt
+    if report.state != "delivered" and (lost or (report.state != "accepted" and report.attempt < delivery.attempts)):
         return None
     return move(
         delivery,
         report.state,
-        provider_id=delivery.provider_id or report.provider_id,
+        provider_id=report.provider_id if lost else delivery.provider_id or report.provider_id,
         reason=report.fault.reason if report.fault else None,
     )
+
+
+def tried_again(delivery: Delivery, report: Report, now: datetime, jitter: float) -> Delivery | None:
+    """Give what was just reported lost its one new attempt; None where it had one, or none would help."""
+    kind = report.fault.kind if report.fault else None
+    if delivery.state not in {"undelivered", "failed"} or delivery.lost_attempt or kind not in TRIED_AGAIN:
+        return None
+    return move(delivery, "pending", lost_attempt=report.attempt, provider_id=None, due_at=now + AGAIN * jitter)
 
 
 def replayed(delivery: Delivery, now: datetime) -> Delivery:

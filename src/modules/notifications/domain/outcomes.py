@@ -5,9 +5,20 @@ from uuid import UUID
 
 import msgspec
 
-FaultKind = Literal["busy", "invalid_address", "opted_out", "configuration", "filtered", "other"]
-"""busy: not processed, may be tried again. configuration: ours, and every message would meet it. filtered: the
-carrier took offence at the text. other: this message can't be sent."""
+FaultKind = Literal[
+    "busy",
+    "later",
+    "unreached",
+    "invalid_address",
+    "opted_out",
+    "no_subscription",
+    "configuration",
+    "filtered",
+    "other",
+]
+"""busy: the provider takes nothing for now. later: it can't take this message for now. unreached: it took it, and
+couldn't deliver it. no_subscription: none of the person's browsers is subscribed any more. configuration: ours, and
+every message would meet it. filtered: the carrier took offence at the text. other: this message can't be sent."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -15,24 +26,32 @@ class Fault(msgspec.Struct, frozen=True):
 
     kind: FaultKind
     reason: str
+    retry_after_s: float | None = None
+    """When the provider says that it will take messages again, if it does."""
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """The provider has taken it over."""
+    """The provider has taken it over. `gone`: push subscriptions that, it says, exist no longer."""
 
     provider_id: str
+    gone: tuple[UUID, ...] = ()
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The provider certainly didn't take it."""
+    """The provider certainly didn't take it. `gone`: as with `Accepted`."""
 
     fault: Fault
+    gone: tuple[UUID, ...] = ()
 
 
 class Ambiguous(msgspec.Struct, frozen=True):
-    """Nobody knows whether the provider took it: repeating might send it twice."""
+    """Nobody knows whether the provider took it: repeating might send it twice.
+
+    `blames_provider`: whether it speaks against the provider as a whole, and not only against one address at it.
+    """
 
     reason: str
+    blames_provider: bool = True
 
 
 Outcome: TypeAlias = Accepted | Refused | Ambiguous

@@ -24,10 +24,24 @@ class Length(msgspec.Struct, frozen=True):
     segments: int
 
 
-def about_messages(count: int, senders: Sequence[str], link: str) -> str:
+class Words(msgspec.Struct, frozen=True):
+    """What a message says, for each transport to put together: never what was written. `locale`: BCP 47."""
+
+    title: str
+    text: str
+    link: str
+    locale: str
+
+
+def words(locale: str | None, count: int, senders: Sequence[str], link: str) -> Words:  # noqa: ARG001 - English only
+    """Say that `count` messages wait, in the recipient's language as far as there are texts in it."""
+    return Words(title="Parley", text=about_messages(count, senders), link=link, locale="en")
+
+
+def about_messages(count: int, senders: Sequence[str]) -> str:
     """Say that `count` messages wait. `senders`: display names, the newest last, who is the one named."""
     messages = "a new message" if count == 1 else f"{count} new messages"
-    return f"You have {messages}{_from(senders)}\n{link}"
+    return f"You have {messages}{_from(senders)}"
 
 
 def _from(senders: Sequence[str]) -> str:
@@ -45,6 +59,11 @@ def harmless(name: str) -> str:
     one_line = " ".join(NOT_PRINTED.sub(" ", name).split())
     unlinked = DOTTED.sub(". ", SCHEME.sub(" ", one_line)).strip()
     return unlinked if len(unlinked) <= LONGEST_NAME else unlinked[: LONGEST_NAME - 3].rstrip() + "..."
+
+
+def body_of(words: Words) -> str:
+    """Return the body of an SMS."""
+    return f"{words.text}\n{words.link}"
 
 
 def length(text: str) -> Length:

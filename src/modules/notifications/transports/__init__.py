@@ -5,16 +5,26 @@ from uuid import UUID
 
 import msgspec
 
+from modules.notifications.domain.addresses import Subscription, Target
 from modules.notifications.domain.outcomes import Outcome
+from modules.notifications.domain.wording import Words
+
+__all__ = ["TIMEOUT_S", "Outgoing", "Subscription", "Target", "Transport", "Words"]
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
-    """One message to one address. `attempt` numbers the calls for this delivery."""
+    """One message to one person. `attempt` numbers the calls for this delivery.
+
+    `to` holds every address of the person, among them at least one of the transport's own kind.
+    """
 
     delivery_id: UUID
     attempt: int
-    to: str
-    text: str
+    user_id: str
+    channel_id: UUID | None
+    category: str
+    to: Target
+    words: Words
     validity_s: int
 
 
@@ -22,13 +32,13 @@ class Transport(Protocol):
     """Hands messages to a provider, or to something that stands for one."""
 
     name: str
-    """As in the ledger: `sms`."""
+    """As in the ledger: `push`, `sms` or `email`."""
 
     async def send(self, message: Outgoing) -> Outcome:
-        """Hand over one message, with at most one request that could send it, and tell what came of it.
+        """Hand over one message, with at most one request to an address, and tell what came of it.
 
         Ends within `TIMEOUT_S` and raises nothing but cancellation: whatever isn't known to be a refusal is
-        `Ambiguous`. Logs neither address nor text.
+        `Ambiguous`. Logs neither addresses nor text.
         """
         ...
 

@@ -6,6 +6,9 @@ anything else is ambiguous, and the callback, which carries our delivery and att
 """
 
 import asyncio
+import re
+from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,7 +19,7 @@ from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.rest import Client
 
 from modules.notifications.domain.outcomes import Accepted, Ambiguous, Fault, Outcome, Refused
-from modules.notifications.domain.wording import length
+from modules.notifications.domain.wording import body_of, length
 from modules.notifications.metrics import SMS_SEGMENTS
 from modules.notifications.transports import TIMEOUT_S, Outgoing
 from modules.notifications.transports.twilio_codes import fault
@@ -25,6 +28,8 @@ log = structlog.get_logger(__name__)
 
 STATUS_PATH = "/webhooks/twilio/status"
 CLIENT_ERRORS = range(400, 500)
+HEADERS: ContextVar[Mapping[str, str]] = ContextVar("headers")
+"""Of the answer to the call in hand."""
 
 
 class TwilioSms:
@@ -52,11 +57,12 @@ class TwilioSms:
 
     async def send(self, message: Outgoing) -> Outcome:
         """Make the one request."""
+        HEADERS.set({})
         try:
             async with asyncio.timeout(self._timeout_s):
                 created = await self._connected().messages.create_async(
-                    to=message.to,
-                    body=message.text,
+                    to=message.to.phone,
+                    body=body_of(message.words),
                     status_callback=f"{self._callback}?{callback_query(message)}",
                     validity_period=message.validity_s,
                     **self._from,
@@ -65,7 +71,7 @@ class TwilioSms:
             return _outcome_of(error)
         if not created.sid:
             return Ambiguous("answer_without_sid")
-        SMS_SEGMENTS.inc(length(message.text).segments)
+        SMS_SEGMENTS.inc(length(body_of(message.words)).segments)
         return Accepted(created.sid)
 
     async def close(self) -> None:
@@ -77,7 +83,9 @@ class TwilioSms:
     def _connected(self) -> Any:
         # The HTTP client wants a running loop, so it is made by the first call.
         if self._client is None:
-            self._client = Client(*self._credentials, http_client=AsyncTwilioHttpClient())
+            self._client = Client(
+                *self._credentials, http_client=AsyncTwilioHttpClient(trace_configs=[_headers_kept()])
+            )
             if self._api_url:
                 self._client.api.base_url = self._api_url.rstrip("/")
         return self._client
@@ -88,6 +96,17 @@ def callback_query(message: Outgoing) -> str:
     return urlencode({"delivery": str(message.delivery_id), "attempt": message.attempt})
 
 
+def _headers_kept() -> aiohttp.TraceConfig:
+    """Return what keeps the headers of each answer: the package's errors don't hold them."""
+
+    async def keep(_session: Any, _context: Any, ended: aiohttp.TraceRequestEndParams) -> None:
+        HEADERS.set(ended.response.headers)
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(keep)
+    return trace
+
+
 def _outcome_of(error: Exception) -> Outcome:
     if isinstance(error, aiohttp.ClientConnectorError):
         return Refused(Fault("busy", "no_connection"))
@@ -96,7 +115,13 @@ def _outcome_of(error: Exception) -> Outcome:
     status = getattr(error, "status", None)
     if isinstance(error, TwilioException) and isinstance(status, int):
         if status in CLIENT_ERRORS:
-            return Refused(fault(int(getattr(error, "code", None) or status)))
+            return Refused(fault(int(getattr(error, "code", None) or status), retry_after_s=_retry_after_s()))
         return Ambiguous(f"http_{status}")
     log.warning("sms_outcome_unknown", error=type(error).__name__)
     return Ambiguous("connection_lost" if isinstance(error, aiohttp.ClientError) else "unexpected_answer")
+
+
+def _retry_after_s() -> float | None:
+    """Return the seconds that the provider asks for; a date, which it may also be, isn't worth a parser."""
+    text = HEADERS.get({}).get("Retry-After", "")
+    return float(text) if re.fullmatch(r"[0-9]{1,6}", text) else None

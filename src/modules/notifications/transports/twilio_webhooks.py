@@ -44,20 +44,24 @@ class Answer(msgspec.Struct, frozen=True):
 class TwilioWebhooks:
     """Checks signatures against the configured public URL: behind a proxy the request's own is another."""
 
-    def __init__(self, *, auth_token: str | None, public_url: str) -> None:
+    def __init__(self, *, auth_token: str | None, public_url: str, account_sid: str | None = None) -> None:
         self._validator = RequestValidator(auth_token) if auth_token else None
+        self._account_sid = account_sid
         self._public_url = public_url.rstrip("/")
 
     def form(self, path_and_query: str, body: bytes, signature: str | None) -> dict[str, str]:
         """Return the fields of a signed form.
 
         Raises:
-            BadSignatureError: no signature, or not Twilio's for this URL and these fields.
+            BadSignatureError: no signature, or not Twilio's for this URL and these fields, or it speaks of another
+                account: the token of an account may sign for others that belong to it.
         """
         fields = _Fields(parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True))
         url = self._public_url + path_and_query
         if self._validator is None or not self._validator.validate(url, fields, signature or ""):
             raise BadSignatureError("The signature doesn't fit")
+        if any(account != self._account_sid for account in fields.get("AccountSid", ())):
+            raise BadSignatureError("It is about another account")
         return {name: values[0] for name, values in fields.items()}
 
 

@@ -1,0 +1,1 @@
+"""Push subscriptions: the browsers in which somebody wants to be told."""
