@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from benchmarks import (
+    alerts,
     end_to_end,
     fanout,
     inbox,
@@ -121,6 +122,18 @@ async def _search(bench: Bench) -> list[Row]:
         return await search.measure(bench.database, rounds=bench.plan.rounds)
 
 
+async def _alerts(bench: Bench) -> list[Row]:
+    plan, database = bench.plan, bench.database
+    with machine.own_cores(machine.ALL_CORES):
+        rows = await alerts.measure(database, rounds=plan.few_rounds)
+    with servers.parley(bench.postgres.dsn) as server:
+        host = Host(server.port, bench.key)
+        rows.append(
+            await alerts.flood(server, host, bench.postgres, database, rounds=plan.rounds, seconds=plan.seconds)
+        )
+    return rows
+
+
 PARTS: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
     "writer": _writer,
     "e2e": _end_to_end,
@@ -133,4 +146,5 @@ PARTS: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
     "outage": _outage,
     "inbox": _inbox,
     "search": _search,
+    "alerts": _alerts,
 }

@@ -126,4 +126,8 @@ def _settings(dsn: str) -> dict[str, str]:
         "PARLEY_MAX_REQUESTS_PER_S": UNLIMITED,
         "PARLEY_MAX_SOCKETS_PER_USER": UNLIMITED,
         "PARLEY_WS_HEARTBEAT_S": "600",
+        "PARLEY_SMS_PER_S": "0",
+        "PARLEY_SMS_MAX_PER_DAY": "0",
+        "PARLEY_SMS_MAX_PER_RECIPIENT_PER_DAY": "0",
+        "PARLEY_DEFAULT_QUIET_HOURS": "00:00-00:00",
     }
