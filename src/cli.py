@@ -124,7 +124,13 @@ def bench(arguments: tuple[str, ...]) -> None:
 @main.command("check-config")
 def check_config() -> None:
     """Print the effective settings, secrets masked; fail on any that is wrong."""
+    from modules.notifications.module import check
+
     settings = _settings()
+    try:
+        check(settings)
+    except SettingsError as error:
+        _leave(error)
     for name, value in effective(settings).items():
         click.echo(f"{name}={value}")
 

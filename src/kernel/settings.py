@@ -78,6 +78,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     push_delay_s: Delay = 20
     sms_delay_s: Delay = 120
     default_quiet_hours: str = "21:00-09:00"
+    default_locale: str = "en"
+    texts_dir: Path | None = None
 
     twilio_account_sid: str | None = None
     twilio_auth_token: Secret | None = None

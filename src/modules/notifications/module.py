@@ -34,6 +34,7 @@ from modules.notifications.transports import Transport
 from modules.notifications.transports.console import ConsoleSms
 from modules.notifications.transports.twilio import TwilioSms
 from modules.notifications.transports.twilio_webhooks import TwilioWebhooks
+from modules.notifications.wording.texts import texts_of
 
 log = structlog.get_logger(__name__)
 
@@ -134,6 +135,15 @@ class NotificationsModule:
         await self.delivery_worker.finish()
         for transport in self._transports.values():
             await transport.close()
+
+
+def check(settings: Settings) -> None:
+    """Look at what settings only name: catalogues.
+
+    Raises:
+        SettingsError: one of them can't be used.
+    """
+    texts_of(settings)
 
 
 def transports_of(settings: Settings, console: TextIO) -> Mapping[str, Transport]:
