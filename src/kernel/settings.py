@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from kernel.smtp_url import smtp_server
+
 LARGEST = 1e9
 """Some thirty years in seconds: nothing here is longer or more, and infinity breaks timers."""
 
@@ -169,7 +171,7 @@ def _contradictions(s: Settings) -> list[str]:
         problems.append("PARLEY_PUBLIC_URL: expected http(s)://host")
     if s.jwks_url and not re.match(r"\Ahttps?://[^/]+", s.jwks_url):
         problems.append("PARLEY_JWKS_URL: expected http(s)://host/…")
-    return problems + _twilio_problems(s) + (_insecure(s) if s.production else [])
+    return problems + _twilio_problems(s) + _smtp_problems(s) + (_insecure(s) if s.production else [])
 
 
 def _twilio_problems(s: Settings) -> list[str]:
@@ -181,6 +183,15 @@ def _twilio_problems(s: Settings) -> list[str]:
     if not any(given.values()):
         return []
     return [f"{name}: needed, because other Twilio settings are given" for name, value in given.items() if not value]
+
+
+def _smtp_problems(s: Settings) -> list[str]:
+    try:
+        if s.smtp_url is not None:
+            smtp_server(s.smtp_url)
+    except ValueError as error:
+        return [f"PARLEY_SMTP_URL: {error}"]
+    return []
 
 
 def _insecure(s: Settings) -> list[str]:

@@ -6,15 +6,36 @@ from uuid import UUID
 import msgspec
 
 from modules.notifications.domain.outcomes import Outcome
+from modules.notifications.wording.words import Words
+
+
+class Subscription(msgspec.Struct, frozen=True):
+    """A browser that takes push messages, and its keys."""
+
+    id: UUID
+    endpoint: str
+    p256dh: str
+    auth: str
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Where a person can be reached."""
+
+    phone: str | None = None
+    email: str | None = None
+    subscriptions: tuple[Subscription, ...] = ()
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
-    """One message to one address. `attempt` numbers the calls for this delivery."""
+    """One message to one person. `attempt` numbers the calls for this delivery."""
 
     delivery_id: UUID
     attempt: int
-    to: str
-    text: str
+    user_id: str
+    channel_id: UUID | None
+    category: str
+    to: Target
+    words: Words
     validity_s: int
 
 
