@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -15,8 +15,8 @@ from modules.notifications.events import DeliveryChanged
 
 PATIENCE_S = 15
 POLL_S = 0.2
-PUT_OFF = timedelta(minutes=1)
-"""An alert that is due later than this was put off: until it is decided, it is due within seconds."""
+THERE = {"on_screen", "online_active"}
+"""Why somebody isn't sent anything for now: they may see it by themselves. It is asked again within a minute."""
 
 WHY_NOT = {
     "read": "read already",
@@ -53,7 +53,7 @@ class Alerts:
             screen.verdict(name, event.state, event.reason or "", colour="red")
         if event.state not in UNSETTLED:
             key = (event.user_id, str(event.channel_id))
-            self._settled[key] = max(event.to_seq, self._settled.get(key, 0))
+            self._settled[key] = max(event.to_seq or 0, self._settled.get(key, 0))
 
     async def conclude(self, channel_id: str, expected: Mapping[str, int]) -> None:
         """Wait until everybody's alert is settled or put off. `expected`: user id → up to which seq."""
@@ -70,12 +70,23 @@ class Alerts:
         if self._settled.get((user_id, channel_id), 0) >= seq:
             return True
         service = self._stage.parley.notifications.service
-        due_at = (await self._stage.ask(service.open_alerts(user_id))).get(UUID(channel_id))
-        if due_at is None or due_at < now() + PUT_OFF:
+        held = [
+            alert
+            for alert in await self._stage.ask(service.open_alerts(user_id))
+            if alert.span.channel_id == UUID(channel_id) and alert.held_by in THERE | {"quiet_hours"}
+        ]
+        if not held:
             return False
+        why = held[0].held_by or ""
+        if why in THERE:
+            screen.verdict(BY_ID[user_id].name, "no SMS", WHY_NOT[why], colour="green")
+            return True
+        self._asleep(user_id, held[0].due_at)
+        return True
+
+    def _asleep(self, user_id: str, due_at: datetime) -> None:
         zone = wakes(due_at)
         city = zone.rpartition("/")[2].replace("_", " ")
         there, until = (moment.astimezone(ZoneInfo(zone)) for moment in (now(), due_at))
         why = f"until {until:%H:%M} in {city}, where it is {there:%H:%M}: quiet hours"
         screen.verdict(BY_ID[user_id].name, "put off", why, colour="magenta")
-        return True

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from kernel.smtp_url import smtp_server
+from kernel.time_zones import is_time_zone
 
 LARGEST = 1e9
 """Some thirty years in seconds: nothing here is longer or more, and infinity breaks timers."""
@@ -79,7 +80,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     invite_ttl_s: Positive = 14 * 24 * 3600
     push_delay_s: Delay = 20
     sms_delay_s: Delay = 120
+    email_delay_s: Delay = 1800
     default_quiet_hours: str = "21:00-09:00"
+    default_time_zone: str | None = None
     default_locale: str = "en"
     texts_dir: Path | None = None
 
@@ -161,6 +164,8 @@ def _contradictions(s: Settings) -> list[str]:
         )
     if not QUIET_HOURS.match(s.default_quiet_hours):
         problems.append("PARLEY_DEFAULT_QUIET_HOURS: expected HH:MM-HH:MM")
+    if s.default_time_zone is not None and not is_time_zone(s.default_time_zone):
+        problems.append("PARLEY_DEFAULT_TIME_ZONE: expected an IANA time zone, such as Europe/Berlin")
     if s.database_url and not re.match(r"\Apostgres(ql)?(\+asyncpg)?://", s.database_url):
         problems.append("DATABASE_URL: expected postgresql://…")
     if s.redis_url and not re.match(r"\A(rediss?|unix)://", s.redis_url):

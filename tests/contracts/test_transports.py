@@ -11,7 +11,7 @@ from twilio.http.async_http_client import AsyncTwilioHttpClient
 
 from kernel.telemetry import logging
 from modules.notifications.domain.outcomes import Accepted, Ambiguous, Fault, Outcome, Refused
-from modules.notifications.transports import Outgoing, Transport
+from modules.notifications.transports import Outgoing, Target, Transport, Words
 from modules.notifications.transports.console import ConsoleSms
 from modules.notifications.transports.twilio import TwilioSms
 from tests.support.twilio_server import (
@@ -30,11 +30,21 @@ from tests.support.twilio_server import (
 )
 
 PHONE = "+4915112345678"
-TEXT = "You have a new message from Ana\nhttps://parley.example/channels/1"
+WORDS = Words("Parley", "You have a new message from Ana", "https://parley.example/channels/1", "en")
+TEXT = f"{WORDS.text}\n{WORDS.link}"
 
 
 def outgoing(attempt: int = 1) -> Outgoing:
-    return Outgoing(delivery_id=uuid4(), attempt=attempt, to=PHONE, text=TEXT, validity_s=900)
+    return Outgoing(
+        delivery_id=uuid4(),
+        attempt=attempt,
+        user_id="bo",
+        channel_id=uuid4(),
+        category="messages",
+        to=Target(phone=PHONE),
+        words=WORDS,
+        validity_s=900,
+    )
 
 
 def over(server: TwilioServer, **changes: object) -> TwilioSms:

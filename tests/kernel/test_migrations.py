@@ -32,6 +32,7 @@ REVISIONS = [
     "0004_notifications",
     "0005_conversations",
     "0006_search",
+    "0007_alerts_by_transport",
 ]
 
 CATALOGUE = """
@@ -192,9 +193,9 @@ async def test_a_failing_migration_leaves_everything_as_it_was(
     before = await catalogue(blank)
     scripts = tmp_path / "migrations"
     shutil.copytree(ROOT / "migrations", scripts)
-    (scripts / "versions" / "0007_fails.py").write_text(
+    (scripts / "versions" / "9999_fails.py").write_text(
         "from alembic import op\n"
-        "revision = '0007_fails'\n"
+        "revision = '9999_fails'\n"
         f"down_revision = {REVISIONS[-1]!r}\n"
         "def upgrade():\n"
         "    op.execute('CREATE TABLE half (id integer)')\n"
@@ -206,7 +207,7 @@ async def test_a_failing_migration_leaves_everything_as_it_was(
     assert await catalogue(blank) == before
     assert await revision(blank) == "0002_identity"
 
-    (scripts / "versions" / "0007_fails.py").unlink()
+    (scripts / "versions" / "9999_fails.py").unlink()
     await migrate.upgrade(blank)
     assert await revision(blank) == REVISIONS[-1]
 

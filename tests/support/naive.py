@@ -26,11 +26,14 @@ class Place(msgspec.Struct):
 
 
 class Stretch(NamedTuple):
-    """What there is for somebody in a stretch of the log: unread, from whom, and deleted before they read it."""
+    """What there is for somebody in a stretch of the log: unread, from whom, deleted before they read it, and the first
+    unread one.
+    """
 
     unread: int
     senders: list[str]
     deleted: int
+    first: int | None
 
 
 class NaiveChannel:
@@ -79,7 +82,7 @@ class NaiveChannel:
         ]
         left = [text for text in new if not text.deleted]
         senders = list(dict.fromkeys(text.sender for text in reversed(left)))[::-1]
-        return Stretch(len(left), senders, len(new) - len(left))
+        return Stretch(len(left), senders, len(new) - len(left), left[0].seq if left else None)
 
     def unread(self, name: str) -> int:
         """Return how many messages somebody has yet to read."""

@@ -34,7 +34,7 @@ class Mail(msgspec.Struct, frozen=True):
     @property
     def message(self) -> EmailMessage:
         """The mail, parsed."""
-        parsed: EmailMessage = BytesParser(policy=default).parsebytes(self.raw)  # type: ignore[assignment]
+        parsed: EmailMessage = BytesParser(policy=default).parsebytes(self.raw)
         return parsed
 
     def part(self, kind: str) -> str:

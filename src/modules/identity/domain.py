@@ -3,10 +3,10 @@
 import hashlib
 import re
 import secrets
-from functools import cache
-from importlib import resources
 
 import phonenumbers
+
+from kernel.time_zones import is_time_zone
 
 RESERVED_IDS = frozenset({"me", "batch", "login"})
 """Words that stand where a user id could stand in `/api/users/…`."""
@@ -46,13 +46,7 @@ def phone_problem(phone: str) -> str | None:
 
 def time_zone_problem(name: str) -> str | None:
     """Say what is wrong with the name of a time zone."""
-    return None if name in _time_zones() else "is not an IANA time zone"
-
-
-@cache
-def _time_zones() -> frozenset[str]:
-    """Names of the tzdata package: the host's own files may have fewer, or names such as `localtime`."""
-    return frozenset(resources.files("tzdata").joinpath("zones").read_text().split()) - {"Factory"}
+    return None if is_time_zone(name) else "is not an IANA time zone"
 
 
 def new_pseudonym() -> str:

@@ -43,6 +43,8 @@ class SpanState(msgspec.Struct, frozen=True):
     unread_count: int
     sender_names: tuple[str, ...]
     deleted_count: int
+    unread_from_seq: int | None = None
+    unread_since: datetime | None = None
 
 
 class Conversations:
@@ -56,4 +58,4 @@ class Conversations:
         keys = [(span.user_id, span.channel_id, span.from_seq, span.to_seq) for span in spans]
         async with self._database.connection() as connection:
             rows = await store.spans(connection, keys) if keys else []
-        return [SpanState(part, muted, unread, tuple(names), gone) for part, muted, unread, names, gone in rows]
+        return [SpanState(*row[:3], tuple(row.sender_names), *row[4:]) for row in rows]

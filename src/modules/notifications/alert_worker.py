@@ -6,7 +6,7 @@ Guarantees: an alert's end and its delivery row commit together, so that every a
 that dies before leaves the alert to be taken again. No connection is held while other modules are asked.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 import structlog
@@ -15,6 +15,7 @@ from kernel.database import Database
 from kernel.ids import new_id
 from modules.notifications.domain.alerts import DueAlert, delivery_of
 from modules.notifications.domain.decision import Decision, Postpone, Snapshot, decide
+from modules.notifications.domain.delivery import Delivery
 from modules.notifications.ledger import Ledger
 from modules.notifications.snapshots import Snapshots
 from modules.notifications.store import alerts
@@ -28,7 +29,8 @@ HIDDEN = timedelta(seconds=15)
 PUT_OFF = timedelta(minutes=1)
 SHORTEST_REST_S = 0.01
 """A due alert may be locked for an instant by a message that stretches it."""
-TRANSPORT = "sms"
+
+Verdict = tuple[Snapshot, Decision]
 
 
 class AlertWorker(Worker):
@@ -40,7 +42,7 @@ class AlertWorker(Worker):
         database: Database,
         ledger: Ledger,
         snapshots: Snapshots,
-        delay_s: float,
+        delays: alerts.Delays,
         clock: Callable[[], datetime],
         on_delivery: Callable[[], None],
     ) -> None:
@@ -48,7 +50,7 @@ class AlertWorker(Worker):
         self._database = database
         self._ledger = ledger
         self._snapshots = snapshots
-        self._delay = timedelta(seconds=delay_s)
+        self._delays = delays
         self._clock = clock
         self._on_delivery = on_delivery
 
@@ -59,46 +61,35 @@ class AlertWorker(Worker):
         async with self._database.transaction() as tx:
             taken = await alerts.take_due(tx.connection, now, hidden_until, BATCH)
         if taken:
-            snapshots = await self._snapshots.take([alert.span for alert in taken], TRANSPORT)
-            await self._conclude(taken, snapshots, hidden_until)
+            snapshots = await self._snapshots.take([(alert.span, alert.transport) for alert in taken])
+            verdicts = {
+                alert: (snapshot, _decision(snapshot)) for alert, snapshot in zip(taken, snapshots, strict=True)
+            }
+            await self._conclude(verdicts, hidden_until)
         if len(taken) == BATCH:
             return 0
         async with self._database.connection() as connection:
             next_due = await alerts.next_due(connection)
         return POLL_S if next_due is None else max(SHORTEST_REST_S, (next_due - self._clock()).total_seconds())
 
-    async def _conclude(self, taken: Sequence[DueAlert], snapshots: Sequence[Snapshot], hidden_until: datetime) -> None:
-        verdicts = {
-            alert.span: (snapshot, _decision(snapshot)) for alert, snapshot in zip(taken, snapshots, strict=True)
-        }
+    async def _conclude(self, verdicts: Mapping[DueAlert, Verdict], hidden_until: datetime) -> None:
         async with self._database.transaction() as tx:
-            done: list[DueAlert] = []
-            later: list[tuple[DueAlert, datetime]] = []
-            for alert in await alerts.still_held(tx.connection, taken, hidden_until):
-                decision = verdicts[alert.span][1]
-                if isinstance(decision, Postpone):
-                    later.append((alert, decision.until))
-                else:
-                    done.append(alert)
+            ours = await alerts.still_held(tx.connection, list(verdicts), hidden_until)
+            decisions = [(alert, verdicts[alert][1]) for alert in ours]
+            later = [(alert, decision) for alert, decision in decisions if isinstance(decision, Postpone)]
+            done = [alert for alert, decision in decisions if not isinstance(decision, Postpone)]
             now = self._clock()
-            await alerts.close(tx.connection, done, now + self._delay)
+            await alerts.close(tx.connection, done, now, self._delays)
             await alerts.put_off(tx.connection, later)
-            await self._ledger.add(
-                tx,
-                [
-                    delivery_of(
-                        alert,
-                        verdicts[alert.span][1],
-                        delivery_id=new_id(),
-                        unread_count=verdicts[alert.span][0].span.unread_count,
-                        transport=TRANSPORT,
-                        now=now,
-                    )
-                    for alert in done
-                ],
-            )
+            await self._ledger.add(tx, [_delivery(alert, verdicts[alert], now) for alert in done])
             if done:
                 tx.after_commit(self._on_delivery)
+
+
+def _delivery(alert: DueAlert, verdict: Verdict, now: datetime) -> Delivery:
+    snapshot, decision = verdict
+    unread = snapshot.span.unread_count
+    return delivery_of(alert, decision, delivery_id=new_id(), unread_count=unread, now=now)
 
 
 def _decision(snapshot: Snapshot) -> Decision:
@@ -107,4 +98,4 @@ def _decision(snapshot: Snapshot) -> Decision:
         return decide(snapshot)
     except Exception:
         log.exception("decision_failed", channel_id=str(snapshot.channel_id))
-        return Postpone(snapshot.now + PUT_OFF)
+        return Postpone(snapshot.now + PUT_OFF, "on_hold")

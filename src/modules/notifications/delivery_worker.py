@@ -22,15 +22,15 @@ import structlog
 from kernel.database import Database
 from kernel.errors import UnavailableError
 from kernel.ids import new_id
-from modules.notifications.domain.decision import Send, decide
+from modules.notifications.domain.decision import Send, Snapshot, decide
 from modules.notifications.domain.delivery import NEXT, Delivery, abandoned, claimed, decided, settled
-from modules.notifications.domain.outcomes import Outcome, Refused
-from modules.notifications.domain.wording import about_messages
+from modules.notifications.domain.outcomes import Ambiguous, Outcome, Refused
 from modules.notifications.ledger import Ledger
-from modules.notifications.ports import Span
 from modules.notifications.snapshots import Snapshots
 from modules.notifications.store import deliveries as rows
+from modules.notifications.subscriptions import PushSubscriptions
 from modules.notifications.transports import Outgoing, Transport
+from modules.notifications.wording.texts import Texts
 from modules.notifications.worker import POLL_S, Worker
 
 log = structlog.get_logger(__name__)
@@ -59,7 +59,9 @@ class DeliveryWorker(Worker):
         database: Database,
         ledger: Ledger,
         snapshots: Snapshots,
+        subscriptions: PushSubscriptions,
         transports: Mapping[str, Transport],
+        texts: Texts,
         link: Callable[[UUID], str],
         clock: Callable[[], datetime],
     ) -> None:
@@ -67,7 +69,9 @@ class DeliveryWorker(Worker):
         self._database = database
         self._ledger = ledger
         self._snapshots = snapshots
+        self._subscriptions = subscriptions
         self._transports = transports
+        self._texts = texts
         self._link = link
         self._clock = clock
         self._in_hand: set[asyncio.Task[None]] = set()
@@ -119,8 +123,9 @@ class DeliveryWorker(Worker):
 
     async def begin(self, delivery: Delivery) -> tuple[Delivery, Outgoing] | None:
         """Decide afresh and commit to sending; None when it isn't to be sent now, or is no longer ours."""
-        span = Span(delivery.user_id, delivery.channel_id, delivery.from_seq, delivery.to_seq)
-        [snapshot] = await self._snapshots.take([span], delivery.transport)
+        if delivery.span is None:
+            raise TypeError("Nobody knows what this delivery is about")
+        [snapshot] = await self._snapshots.take([(delivery.span, delivery.transport)])
         decision = decide(snapshot)
         async with self._database.transaction() as tx:
             current = await rows.lock(tx.connection, delivery.id)
@@ -130,13 +135,19 @@ class DeliveryWorker(Worker):
             if isinstance(decision, Send):
                 moved = msgspec.structs.replace(moved, message_count=snapshot.span.unread_count)
             await self._ledger.save(tx, [moved])
-        if not isinstance(decision, Send) or snapshot.recipient is None or snapshot.recipient.phone is None:
-            return None
-        return moved, Outgoing(
-            delivery_id=moved.id,
-            attempt=moved.attempts,
-            to=snapshot.recipient.phone,
-            text=about_messages(moved.message_count, snapshot.span.sender_names, self._link(moved.channel_id)),
+        return (moved, self._outgoing(moved, snapshot, decision)) if isinstance(decision, Send) else None
+
+    def _outgoing(self, sending: Delivery, snapshot: Snapshot, decision: Send) -> Outgoing:
+        locale = None if snapshot.recipient is None else snapshot.recipient.locale
+        names, link = snapshot.span.sender_names, self._link(snapshot.channel_id)
+        return Outgoing(
+            delivery_id=sending.id,
+            attempt=sending.attempts,
+            user_id=sending.user_id,
+            channel_id=sending.channel_id,
+            category=sending.category,
+            to=snapshot.target,
+            words=self._texts.words(locale, sending.message_count, names, link),
             validity_s=decision.validity_s,
         )
 
@@ -144,13 +155,16 @@ class DeliveryWorker(Worker):
         """Record what the provider said, unless its own signed report was faster."""
         async with self._database.transaction() as tx:
             current = await rows.lock(tx.connection, sending.id)
+            if not isinstance(outcome, Ambiguous) and outcome.gone:
+                await self._subscriptions.remove(tx.connection, outcome.gone)
             if current is None or current.attempts != sending.attempts:
                 return
             moved = settled(sending, outcome, self._clock(), jitter())
             if current.state in OPEN and moved.state in NEXT[current.state]:
                 await self._ledger.save(tx, [moved])
                 if isinstance(outcome, Refused):
-                    await self._ledger.learn(tx, moved, outcome.fault, message.to)
+                    address = message.to.address(moved.transport)
+                    await self._ledger.learn(tx, moved, outcome.fault, address)
 
     async def _deliver_or_log(self, delivery: Delivery) -> None:
         try:

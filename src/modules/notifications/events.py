@@ -12,9 +12,9 @@ class DeliveryChanged(Event, frozen=True, tag="notifications.delivery.changed"):
     user_id: str
     transport: str
     category: str
-    channel_id: UUID
-    from_seq: int
-    to_seq: int
+    channel_id: UUID | None
+    from_seq: int | None
+    to_seq: int | None
     message_count: int
     state: str
     reason: str | None

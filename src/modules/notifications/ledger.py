@@ -40,17 +40,20 @@ class Ledger:
             await rows.save(tx.connection, deliveries, self._clock())
             await self._tell(tx, deliveries)
 
-    async def learn(self, tx: Transaction, delivery: Delivery, fault: Fault, phone: str | None) -> None:
-        """Remember what a fault says beyond this delivery: about the address, or about all of the transport."""
+    async def learn(self, tx: Transaction, delivery: Delivery, fault: Fault, address: str | None) -> None:
+        """Remember what a fault says beyond this delivery: about the address, or about all of the transport.
+
+        `address`: where it went, for transports that have one address a person.
+        """
         log.warning("delivery_fault", delivery_id=str(delivery.id), kind=fault.kind, reason=fault.reason)
         if fault.kind == "configuration":
             await self._pause(tx, delivery.transport, fault)
         elif fault.kind == "filtered":
             log.error("sms_filtered_by_carrier", delivery_id=str(delivery.id), reason=fault.reason)
-        elif phone is not None and fault.kind == "invalid_address":
-            await people.invalidate(tx.connection, phone, fault.reason)
-        elif phone is not None and fault.kind == "opted_out":
-            await people.opt_out(tx.connection, phone, fault.reason)
+        elif address is not None and fault.kind == "invalid_address":
+            await people.invalidate(tx.connection, (delivery.transport, address), fault.reason)
+        elif address is not None and fault.kind == "opted_out":
+            await people.opt_out(tx.connection, (delivery.transport, address), fault.reason)
 
     async def _pause(self, tx: Transaction, transport: str, fault: Fault) -> None:
         await pauses.pause(tx.connection, transport, self._clock() + PAUSE, fault.reason)

@@ -42,32 +42,39 @@ class PreferencesRow(Base):
 
 
 class AlertRow(Base):
-    """One person and one channel: up to where they were alerted, and the alert that is open, if one is.
+    """One person, channel and transport: up to where they were alerted, and the alert that is open, if one is.
 
-    The open alert is about (`alerted_to`, `to_seq`].
+    The open alert is about (`alerted_to`, `to_seq`]. `begun_at`: when its first message was sent; `held_by`: why it
+    was put off the last time.
     """
 
     __tablename__ = "notification_alerts"
     user_id: Mapped[str] = mapped_column(Text, primary_key=True)
     channel_id: Mapped[UUID] = mapped_column(primary_key=True)
+    transport: Mapped[str] = mapped_column(Text, primary_key=True)
     alerted_to: Mapped[int] = mapped_column(BigInteger, server_default=ZERO)
     to_seq: Mapped[int | None] = mapped_column(BigInteger)
     message_count: Mapped[int] = mapped_column(server_default=ZERO)
+    begun_at: Mapped[datetime | None] = mapped_column(Moment)
     due_at: Mapped[datetime | None] = mapped_column(Moment)
+    held_by: Mapped[str | None] = mapped_column(Text)
     __table_args__ = (Index("ix_notification_alerts_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),)
 
 
 class DeliveryRow(Base):
-    """The ledger, and the queue. The ranges of one person and channel form a chain, so that none can overlap."""
+    """The ledger, and the queue. Ranges of one person, channel and transport form a chain, so that none can overlap.
+
+    What isn't about messages has neither channel nor range.
+    """
 
     __tablename__ = "notification_deliveries"
     id: Mapped[UUID] = mapped_column(primary_key=True)
     user_id: Mapped[str] = mapped_column(Text)
     transport: Mapped[str] = mapped_column(Text)
     category: Mapped[str] = mapped_column(Text)
-    channel_id: Mapped[UUID]
-    from_seq: Mapped[int] = mapped_column(BigInteger)
-    to_seq: Mapped[int] = mapped_column(BigInteger)
+    channel_id: Mapped[UUID | None]
+    from_seq: Mapped[int | None] = mapped_column(BigInteger)
+    to_seq: Mapped[int | None] = mapped_column(BigInteger)
     after_seq: Mapped[int | None] = mapped_column(BigInteger, Computed("nullif(from_seq - 1, 0)", persisted=True))
     message_count: Mapped[int]
     state: Mapped[str] = mapped_column(Text)

@@ -1,4 +1,4 @@
-"""Notifications: people who aren't looking hear that messages wait, by SMS, once.
+"""Notifications: people who aren't looking hear that messages wait, by push, SMS or e-mail, once.
 
 The module listens to messaging and identity, decides when alerts fall due, and keeps a ledger of all it sent or
 didn't. `start` needs a running loop; several instances may run on one database.
@@ -6,7 +6,7 @@ didn't. `start` needs a running loop; several instances may run on one database.
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import TextIO
 from uuid import UUID
@@ -23,13 +23,16 @@ from modules.identity.events import UserDeactivated
 from modules.messaging.events import MessageCreated
 from modules.notifications.alert_worker import AlertWorker
 from modules.notifications.delivery_worker import DeliveryWorker
+from modules.notifications.domain.ladder import LADDER
 from modules.notifications.domain.preferences import defaults
 from modules.notifications.ledger import Ledger
 from modules.notifications.ports import Conversations, Presence, Recipients
 from modules.notifications.routes import HANDLERS
 from modules.notifications.service import Notifications
-from modules.notifications.snapshots import Snapshots
+from modules.notifications.snapshots import Policy, Snapshots
 from modules.notifications.store import pauses
+from modules.notifications.store.alerts import Delays
+from modules.notifications.subscriptions import NoSubscriptions
 from modules.notifications.transports import Transport
 from modules.notifications.transports.console import ConsoleSms
 from modules.notifications.transports.twilio import TwilioSms
@@ -41,6 +44,9 @@ log = structlog.get_logger(__name__)
 CONSUMER = "notifications"
 GATHER_S = 0.25
 """Alerts wait for seconds anyway: gathering makes one upsert of many messages."""
+
+LONGEST_RECHECK_S = 60.0
+"""Whether somebody who is at a device has read it, or has gone, is asked again after at most this."""
 
 
 class NotificationsModule:
@@ -62,22 +68,27 @@ class NotificationsModule:
         """Wire the module. `transports` and `clock` stand in for what the settings and the kernel would give."""
         self._database = database
         self._transports = transports_of(settings, console) if transports is None else transports
+        texts = texts_of(settings)
+        subscriptions = NoSubscriptions()
         ledger = Ledger(bus, clock)
-        chosen_by_default = defaults(settings.default_quiet_hours)
+        policy = policy_of(settings, self._transports.keys())
+        delays = Delays(policy.delays_s)
         snapshots = Snapshots(
             database=database,
             conversations=conversations,
             presence=presence,
             recipients=recipients,
-            defaults=chosen_by_default,
-            transports=self._transports.keys(),
+            subscriptions=subscriptions,
+            policy=policy,
             clock=clock,
         )
         self.delivery_worker = DeliveryWorker(
             database=database,
             ledger=ledger,
             snapshots=snapshots,
+            subscriptions=subscriptions,
             transports=self._transports,
+            texts=texts,
             link=_links(settings.public_url),
             clock=clock,
         )
@@ -85,15 +96,16 @@ class NotificationsModule:
             database=database,
             ledger=ledger,
             snapshots=snapshots,
-            delay_s=settings.sms_delay_s,
+            delays=delays,
             clock=clock,
             on_delivery=self.delivery_worker.wake,
         )
         self.service = Notifications(
             database=database,
             ledger=ledger,
-            defaults=chosen_by_default,
-            delay_s=settings.sms_delay_s,
+            defaults=policy.defaults,
+            delays=delays,
+            texts=texts,
             clock=clock,
             on_alert=self.alert_worker.wake,
             on_delivery=self.delivery_worker.wake,
@@ -118,7 +130,7 @@ class NotificationsModule:
 
     async def start(self) -> None:
         """Begin to decide and to send. A transport that was held back is tried anew: the fault may be mended."""
-        if not self._transports:
+        if "sms" not in self._transports:
             log.warning("sms_off", hint="set TWILIO_ACCOUNT_SID and its companions to send SMS")
         async with self._database.transaction() as tx:
             await pauses.resume(tx.connection, self._transports.keys())
@@ -147,9 +159,27 @@ def check(settings: Settings) -> None:
 
 
 def transports_of(settings: Settings, console: TextIO) -> Mapping[str, Transport]:
-    """Return what can be sent by: Twilio where it is set up, else in development the console, else nothing."""
+    """Return what can be sent by, in the order of the ladder."""
+    made = [_sms(settings, console)]
+    by_name = {transport.name: transport for transport in made if transport is not None}
+    return {name: by_name[name] for name in LADDER if name in by_name}
+
+
+def policy_of(settings: Settings, transports: Collection[str]) -> Policy:
+    """Return what the settings say about when to send what."""
+    delays_s = {"push": settings.push_delay_s, "sms": settings.sms_delay_s, "email": settings.email_delay_s}
+    return Policy(
+        delays_s={name: delays_s[name] for name in LADDER if name in transports},
+        defaults=defaults(settings.default_quiet_hours),
+        default_zone=settings.default_time_zone,
+        recheck_s=min(LONGEST_RECHECK_S, settings.away_after_s),
+    )
+
+
+def _sms(settings: Settings, console: TextIO) -> Transport | None:
+    """Twilio where it is set up, else in development the console, else nothing."""
     if settings.twilio_account_sid and settings.twilio_auth_token:
-        twilio = TwilioSms(
+        return TwilioSms(
             account_sid=settings.twilio_account_sid,
             auth_token=settings.twilio_auth_token,
             public_url=settings.public_url,
@@ -157,10 +187,7 @@ def transports_of(settings: Settings, console: TextIO) -> Mapping[str, Transport
             messaging_service=settings.twilio_messaging_service_sid,
             api_url=settings.twilio_api_url,
         )
-        return {twilio.name: twilio}
-    if settings.production:
-        return {}
-    return {ConsoleSms.name: ConsoleSms(console)}
+    return None if settings.production else ConsoleSms(console)
 
 
 def _links(public_url: str) -> Callable[[UUID], str]:

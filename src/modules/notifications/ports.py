@@ -24,6 +24,21 @@ class Recipient(Protocol):
         ...
 
     @property
+    def email(self) -> str | None:
+        """Address, or None."""
+        ...
+
+    @property
+    def display_name(self) -> str:
+        """What others call them."""
+        ...
+
+    @property
+    def locale(self) -> str | None:
+        """BCP 47, or None when nobody ever said."""
+        ...
+
+    @property
     def time_zone(self) -> str | None:
         """IANA name, or None when nobody ever said."""
         ...
@@ -70,6 +85,16 @@ class SpanState(Protocol):
     @property
     def unread_count(self) -> int:
         """Texts by others in the span, neither read nor deleted."""
+        ...
+
+    @property
+    def unread_from_seq(self) -> int | None:
+        """The first of the unread ones; None if there is none."""
+        ...
+
+    @property
+    def unread_since(self) -> datetime | None:
+        """When that was sent."""
         ...
 
     @property

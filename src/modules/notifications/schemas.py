@@ -10,10 +10,10 @@ from msgspec import Meta
 from kernel.clock import Timestamp, rfc3339, rfc3339_or_none
 from kernel.errors import malformed_field
 from kernel.text import pattern
+from kernel.time_zones import is_time_zone
 from modules.notifications.domain.delivery import Delivery, State
 from modules.notifications.domain.preferences import Categories, Channels, Preferences, QuietHours
 from modules.notifications.domain.quiet_hours import Window
-from modules.notifications.domain.zones import is_zone
 
 Clock = Annotated[
     str,
@@ -97,9 +97,9 @@ class DeliveryOut(msgspec.Struct, kw_only=True):
     user_id: str
     transport: str
     category: str
-    channel_id: UUID
-    from_seq: int
-    to_seq: int
+    channel_id: UUID | None
+    from_seq: int | None
+    to_seq: int | None
     message_count: int
     state: State
     reason: str | None
@@ -144,6 +144,6 @@ def delivery_out(delivery: Delivery) -> DeliveryOut:
 def _quiet_hours(body: QuietHoursBody) -> QuietHours:
     if body.start == body.end:
         raise malformed_field("/quiet_hours/end", "must differ from start; null switches quiet hours off")
-    if body.time_zone is not None and not is_zone(body.time_zone):
+    if body.time_zone is not None and not is_time_zone(body.time_zone):
         raise malformed_field("/quiet_hours/time_zone", "is not an IANA time zone")
     return QuietHours(Window(time.fromisoformat(body.start), time.fromisoformat(body.end)), body.time_zone)

@@ -10,7 +10,7 @@ from kernel.database import Database, Transaction
 from kernel.errors import NotFoundError
 from modules.identity.events import UserDeactivated
 from modules.messaging.events import MessageCreated
-from modules.notifications.domain.alerts import merge
+from modules.notifications.domain.alerts import OpenAlert, merge
 from modules.notifications.domain.delivery import Delivery, IllegalTransition, replayed, reported
 from modules.notifications.domain.keywords import Understood, understand
 from modules.notifications.domain.outcomes import Report
@@ -19,11 +19,9 @@ from modules.notifications.errors import NotReplayableError
 from modules.notifications.ledger import Ledger
 from modules.notifications.store import alerts, people
 from modules.notifications.store import deliveries as rows
+from modules.notifications.wording.texts import Texts
 
 log = structlog.get_logger(__name__)
-
-HELP_REPLY = "You get these SMS because messages wait for you. Reply STOP to end them, START to get them again."
-STOP_REPLY = "You will get no more SMS from us. Reply START to get them again."
 
 
 class Notifications:
@@ -35,7 +33,8 @@ class Notifications:
         database: Database,
         ledger: Ledger,
         defaults: Preferences,
-        delay_s: float,
+        delays: alerts.Delays,
+        texts: Texts,
         clock: Callable[[], datetime],
         on_alert: Callable[[], None],
         on_delivery: Callable[[], None],
@@ -43,16 +42,17 @@ class Notifications:
         self._database = database
         self._ledger = ledger
         self._defaults = defaults
-        self._delay_s = delay_s
+        self._delays = delays
+        self._texts = texts
         self._clock = clock
         self._on_alert = on_alert
         self._on_delivery = on_delivery
 
     async def heard(self, tx: Transaction, messages: Sequence[MessageCreated]) -> None:
         """Start or stretch the alerts of everybody whom these messages concern."""
-        heard = merge(messages, self._delay_s)
+        heard = merge(messages)
         if heard:
-            await alerts.hear(tx.connection, heard)
+            await alerts.hear(tx.connection, heard, self._delays)
             tx.after_commit(self._on_alert)
 
     async def deactivated(self, tx: Transaction, events: Sequence[UserDeactivated]) -> None:
@@ -72,9 +72,11 @@ class Notifications:
         """Replace a person's preferences. They count from the next decision on, also for alerts that are open."""
         async with self._database.transaction() as tx:
             await people.save_preferences(tx.connection, user_id, chosen)
+            await alerts.bring_forward(tx.connection, [user_id], self._clock())
+            tx.after_commit(self._on_alert)
 
-    async def open_alerts(self, user_id: str) -> dict[UUID, datetime]:
-        """Return the channels of which a person is yet to be alerted, and when it is decided (again) whether."""
+    async def open_alerts(self, user_id: str) -> list[OpenAlert]:
+        """Return of what a person is yet to be alerted, when it is decided (again) whether, and what held it up."""
         async with self._database.connection() as connection:
             return await alerts.open_of(connection, user_id)
 
@@ -123,7 +125,8 @@ class Notifications:
         """Act upon an incoming SMS, once. `handled`: STOP, START or HELP where the provider answered itself.
 
         Returns:
-            What to reply; None for nothing, also where the provider replies to its own keywords.
+            What to reply, in the default language: a number may be anybody's. None for nothing, also where the
+            provider replies to its own keywords.
         """
         understood = understand(handled) or understand(body)
         if understood is None:
@@ -131,16 +134,17 @@ class Notifications:
         async with self._database.transaction() as tx:
             if not await people.remember_answer(tx.connection, provider_id):
                 return None
-            reply = await _act_upon(tx, understood, phone)
+            key = await _act_upon(tx, understood, phone)
         log.info("answer_understood", wish=understood.wish)
-        return None if handled else reply
+        return None if handled or key is None else self._texts.say(None, key)
 
 
 async def _act_upon(tx: Transaction, understood: Understood, phone: str) -> str | None:
+    """Do as wished; return the key of the reply."""
     if understood.wish == "help":
-        return HELP_REPLY
+        return "sms.help_reply"
     if understood.wish == "start":
-        await people.opt_in(tx.connection, phone, "start")
+        await people.opt_in(tx.connection, ("sms", phone), "start")
         return None
-    new = await people.opt_out(tx.connection, phone, "stop")
-    return STOP_REPLY if new and not understood.keyword else None
+    new = await people.opt_out(tx.connection, ("sms", phone), "stop")
+    return "sms.stop_reply" if new and not understood.keyword else None

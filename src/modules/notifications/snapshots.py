@@ -1,14 +1,44 @@
 """Gathers what a decision depends on. Holds no connection while it asks other modules: they need one themselves."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from kernel.database import Database
-from modules.notifications.domain.decision import Snapshot, Standing
+import msgspec
+
+from kernel.database import Connection, Database
+from modules.notifications.domain.addresses import Subscription, Target
+from modules.notifications.domain.ladder import LADDER, Earlier, better_than, worse_than
 from modules.notifications.domain.preferences import Preferences
-from modules.notifications.ports import Conversations, Presence, Recipients, Span
-from modules.notifications.store import pauses, people
+from modules.notifications.domain.snapshot import Snapshot, Standing, Way
+from modules.notifications.ports import Conversations, Presence, Recipient, Recipients, Span, SpanState
+from modules.notifications.store import ladder, pauses, people
+from modules.notifications.subscriptions import PushSubscriptions
 from realtime.attention import Attention
+
+Step = tuple[Span, str]
+"""A span and the transport that is decided on."""
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """What the deployment has settled. `delays_s`: of the transports that are on."""
+
+    delays_s: Mapping[str, float]
+    defaults: Preferences
+    default_zone: str | None = None
+    recheck_s: float = 60
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What the module's own tables say about the people and messages that are asked for."""
+
+    preferences: Mapping[str, Preferences]
+    standings: Mapping[people.Address, Standing]
+    subscriptions: Mapping[str, tuple[Subscription, ...]]
+    paused: Mapping[str, datetime]
+    first: Sequence[Mapping[str, Earlier]]
+    """How far each transport has come with the first unread message, in the order asked."""
+    last: Sequence[Mapping[str, Earlier]]
+    """And with the newest."""
 
 
 class Snapshots:
@@ -21,41 +51,98 @@ class Snapshots:
         conversations: Conversations,
         presence: Presence,
         recipients: Recipients,
-        defaults: Preferences,
-        transports: Collection[str],
+        subscriptions: PushSubscriptions,
+        policy: Policy,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._conversations = conversations
         self._presence = presence
         self._recipients = recipients
-        self._defaults = defaults
-        self._transports = transports
+        self._subscriptions = subscriptions
+        self._policy = policy
         self._clock = clock
 
-    async def take(self, spans: Sequence[Span], transport: str) -> list[Snapshot]:
-        """Return a snapshot of each span, in the order asked."""
+    async def take(self, steps: Sequence[Step]) -> list[Snapshot]:
+        """Return a snapshot of each step, in the order asked."""
+        spans = [span for span, _ in steps]
         user_ids = {span.user_id for span in spans}
         states = await self._conversations.states(spans)
         attention = await self._presence.attention(user_ids)
         recipients = await self._recipients.find(user_ids)
-        phones = {who.phone for who in recipients.values() if who.phone is not None}
         now = self._clock()
         async with self._database.connection() as connection:
-            chosen = await people.preferences_of(connection, user_ids)
-            standings = await people.standings_of(connection, phones)
-            paused = await pauses.paused(connection, now)
+            known = await self._known(connection, now, recipients, list(zip(spans, states, strict=True)))
         return [
-            Snapshot(
-                now=now,
-                channel_id=span.channel_id,
-                span=state,
-                attention=attention.get(span.user_id, Attention()),
-                recipient=(recipient := recipients.get(span.user_id)),
-                preferences=chosen.get(span.user_id, self._defaults),
-                standing=standings.get((recipient and recipient.phone) or "", Standing()),
-                transport_on=transport in self._transports,
-                transport_paused_until=paused.get(transport),
-            )
-            for span, state in zip(spans, states, strict=True)
+            self._snapshot(i, step, state, known, recipients.get(step[0].user_id), now, attention)
+            for i, (step, state) in enumerate(zip(steps, states, strict=True))
         ]
+
+    async def _known(
+        self,
+        connection: Connection,
+        now: datetime,
+        recipients: Mapping[str, Recipient],
+        spans: Sequence[tuple[Span, SpanState]],
+    ) -> Known:
+        addresses = {address for who in recipients.values() for address in _addresses(who)}
+        first = [(span.user_id, span.channel_id, state.unread_from_seq or span.from_seq) for span, state in spans]
+        last = [(span.user_id, span.channel_id, span.to_seq) for span, _ in spans]
+        progress = await ladder.progress(connection, first + last)
+        return Known(
+            preferences=await people.preferences_of(connection, recipients.keys()),
+            standings=await people.standings_of(connection, addresses),
+            subscriptions=await self._subscriptions.of(connection, recipients.keys()),
+            paused=await pauses.paused(connection, now),
+            first=progress[: len(spans)],
+            last=progress[len(spans) :],
+        )
+
+    def _snapshot(
+        self,
+        i: int,
+        step: Step,
+        state: SpanState,
+        known: Known,
+        recipient: Recipient | None,
+        now: datetime,
+        attention: Mapping[str, Attention],
+    ) -> Snapshot:
+        span, transport = step
+        target = _target(recipient, known.subscriptions.get(span.user_id, ()))
+        return Snapshot(
+            now=now,
+            transport=transport,
+            channel_id=span.channel_id,
+            span=state,
+            attention=attention.get(span.user_id, Attention()),
+            recipient=recipient,
+            target=target,
+            preferences=known.preferences.get(span.user_id, self._policy.defaults),
+            ways={name: self._way(name, target, known) for name in LADDER},
+            earlier=tuple(known.first[i][better] for better in better_than(transport)),
+            overtaken=any(known.last[i][worse].may_have_told for worse in worse_than(transport)),
+            default_zone=self._policy.default_zone,
+            recheck_s=self._policy.recheck_s,
+        )
+
+    def _way(self, name: str, target: Target, known: Known) -> Way:
+        address = target.address(name)
+        delays_s = self._policy.delays_s
+        return Way(
+            on=name in delays_s,
+            delay_s=delays_s.get(name, 0),
+            standing=Standing() if address is None else known.standings.get((name, address), Standing()),
+            held_until=known.paused.get(name),
+        )
+
+
+def _target(recipient: Recipient | None, subscriptions: tuple[Subscription, ...]) -> Target:
+    if recipient is None:
+        return Target()
+    return Target(phone=recipient.phone, email=recipient.email, subscriptions=subscriptions)
+
+
+def _addresses(recipient: Recipient) -> list[people.Address]:
+    target = _target(recipient, ())
+    return [(name, address) for name in LADDER if (address := target.address(name)) is not None]

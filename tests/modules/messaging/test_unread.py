@@ -132,9 +132,10 @@ class Conversation(RuleBasedStateMachine):
         """What notifications are told of a stretch is what the model says."""
         span = Span(self.party.ids[who], UUID(self.channel), first, last)
         state = asyncio.run(state_of(self.party.dsn, span))
-        unread, senders, deleted = self.model.stretch(who, first, last)
+        unread, senders, deleted, since = self.model.stretch(who, first, last)
         names = tuple(self.party.ids[name].title() for name in senders)
-        assert state == SpanState(True, None, unread, names, deleted)
+        assert (state.unread_since is None) == (since is None)
+        assert msgspec.structs.replace(state, unread_since=None) == SpanState(True, None, unread, names, deleted, since)
 
     def shows_the_last(self, last: dict[str, Any] | None) -> None:
         """The newest message is shown as it is now."""

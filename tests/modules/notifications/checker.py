@@ -35,7 +35,8 @@ def misranged(ledger: Sequence[Delivery], last_seq: int, people: Sequence[tuple[
     """People and channels whose messages 1..last aren't in exactly one row of the ledger each."""
     seqs: dict[tuple[str, UUID], list[int]] = defaultdict(list)
     for d in ledger:
-        seqs[d.user_id, d.channel_id] += range(d.from_seq, d.to_seq + 1)
+        assert d.span is not None
+        seqs[d.user_id, d.span.channel_id] += range(d.span.from_seq, d.span.to_seq + 1)
     expected = list(range(1, last_seq + 1))
     return [f"{key}: {sorted(seqs[key])}" for key in people if sorted(seqs[key]) != expected]
 

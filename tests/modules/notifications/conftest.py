@@ -113,14 +113,15 @@ class House:
         assert told is not None
         await self.module.service.report(told)
 
-    async def alert(self, user_id: str, channel_id: UUID) -> tuple[int, int | None, int]:
+    async def alert(self, user_id: str, channel_id: UUID, transport: str = "sms") -> tuple[int, int | None, int]:
         """Return (alerted to, open to, count) of somebody's alert."""
         async with self.database.connection() as connection:
             row = await connection.fetchrow(
                 "SELECT alerted_to, to_seq, message_count FROM notification_alerts"
-                " WHERE user_id = $1 AND channel_id = $2",
+                " WHERE user_id = $1 AND channel_id = $2 AND transport = $3",
                 user_id,
                 channel_id,
+                transport,
             )
         assert row is not None
         return row["alerted_to"], row["to_seq"], row["message_count"]

@@ -127,7 +127,10 @@ async def test_the_database_refuses_overlaps_and_gaps(
     await house.decide()
     async with house.database.transaction() as tx:
         await tx.connection.execute(
-            "UPDATE notification_alerts SET alerted_to = $1, to_seq = $2, due_at = $3", alerted_to, to_seq, clock()
+            "UPDATE notification_alerts SET alerted_to = $1, to_seq = $2, begun_at = $3, due_at = $3",
+            alerted_to,
+            to_seq,
+            clock(),
         )
     with pytest.raises((asyncpg.UniqueViolationError, asyncpg.ForeignKeyViolationError)):
         await house.decide()
@@ -143,6 +146,7 @@ async def test_ranges_of_others_are_no_overlap(house: House, world: World, clock
 
 
 LAST = 12
+AT_ONCE = alerts.Delays({"sms": 0})
 SEQS = st.lists(st.integers(1, LAST), min_size=1, max_size=4)
 STEPS = st.lists(st.one_of(SEQS, st.sampled_from(["take", "conclude", "lease runs out"])), max_size=30)
 
@@ -167,11 +171,11 @@ async def covered(database: Database, steps: Sequence[list[int] | str]) -> list[
             elif step == "conclude" and held:
                 taken, hidden = held.pop()
                 ours = await alerts.still_held(tx.connection, taken, hidden)
-                await alerts.close(tx.connection, ours, now)
+                await alerts.close(tx.connection, ours, now, AT_ONCE)
                 alerted += [seq for one in ours for seq in range(one.span.from_seq, one.span.to_seq + 1)]
             elif isinstance(step, list):
                 heard = [Heard("bo", channel, max(step), len(step), now)]
-                await alerts.hear(tx.connection, heard)
+                await alerts.hear(tx.connection, heard, AT_ONCE)
     return alerted
 
 
@@ -205,8 +209,7 @@ def test_merging_doesnt_depend_on_the_order(order: list[int]) -> None:
         message(channel, seq, "ana" if seq % 2 else "bo", ["bo"] if seq % 2 else ["ana"], occurred_at=NOON)
         for seq in order
     ]
-    due = NOON + timedelta(seconds=120)
-    assert sorted(merge(events, 120), key=lambda heard: heard.user_id) == [
-        Heard("ana", channel, 6, 3, due),
-        Heard("bo", channel, 7, 4, due),
+    assert sorted(merge(events), key=lambda heard: heard.user_id) == [
+        Heard("ana", channel, 6, 3, NOON),
+        Heard("bo", channel, 7, 4, NOON),
     ]

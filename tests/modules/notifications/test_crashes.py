@@ -19,7 +19,7 @@ from modules.notifications.delivery_worker import DeliveryWorker
 from modules.notifications.domain.delivery import Delivery, move
 from modules.notifications.domain.outcomes import Accepted, Outcome
 from modules.notifications.store import deliveries as rows
-from modules.notifications.transports import Outgoing, Transport
+from modules.notifications.transports import Outgoing, Target, Transport, Words
 from modules.notifications.transports.twilio import TwilioSms
 from tests.modules.notifications.checker import contradictions, doubles, misranged, open_alerts, unfinished
 from tests.modules.notifications.conftest import Clock, House
@@ -221,7 +221,14 @@ class CallsBeforeItCommits(DeliveryWorker):
 
     async def deliver(self, delivery: Delivery) -> None:
         message = Outgoing(
-            delivery_id=delivery.id, attempt=delivery.attempts + 1, to="+4915112345678", text="x", validity_s=600
+            delivery_id=delivery.id,
+            attempt=delivery.attempts + 1,
+            user_id=delivery.user_id,
+            channel_id=delivery.channel_id,
+            category=delivery.category,
+            to=Target(phone="+4915112345678"),
+            words=Words("x", "x", "x", "en"),
+            validity_s=600,
         )
         outcome = await self._transports["sms"].send(message)
         begun = await self.begin(delivery)

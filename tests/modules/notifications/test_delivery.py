@@ -93,13 +93,13 @@ def test_a_decision_moves_a_claimed_delivery() -> None:
     mine = claimed(delivery(), uuid4(), LEASE)
     sending = decided(mine, Send(600), LEASE)
     assert (sending.state, sending.attempts, sending.claim_id) == ("sending", 1, mine.claim_id)
-    later = decided(mine, Postpone(LEASE), LEASE)
+    later = decided(mine, Postpone(LEASE, "paused"), LEASE)
     assert (later.state, later.due_at, later.claim_id, later.attempts) == ("pending", LEASE, None, 0)
     never = decided(mine, Suppress("read"), LEASE)
     assert (never.state, never.reason) == ("suppressed", "read")
 
 
-@pytest.mark.parametrize("decision", [Send(600), Postpone(LEASE), Suppress("read")])
+@pytest.mark.parametrize("decision", [Send(600), Postpone(LEASE, "paused"), Suppress("read")])
 def test_only_a_claimed_delivery_can_be_decided_on(decision: Send | Postpone | Suppress) -> None:
     with pytest.raises(IllegalTransition):
         decided(delivery("accepted"), decision, LEASE)

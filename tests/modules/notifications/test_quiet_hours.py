@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modules.notifications.domain.quiet_hours import MINUTE, Window, is_quiet, quiet_begins, quiet_ends
-from modules.notifications.domain.zones import zones_of
+from modules.notifications.domain.zones import Whereabouts, whereabouts
 
 BERLIN, NEW_YORK, CAIRO, LORD_HOWE = "Europe/Berlin", "America/New_York", "Africa/Cairo", "Australia/Lord_Howe"
 NEW_YEAR = datetime(2020, 1, 1, tzinfo=UTC)
@@ -117,24 +117,27 @@ def test_zones_without_a_common_hour_never_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("chosen", "profile", "phone", "zones"),
+    ("chosen", "profile", "phone", "found"),
     [
-        (CAIRO, BERLIN, "+12125550123", (CAIRO,)),
-        (None, BERLIN, "+12125550123", (BERLIN,)),
-        (None, "Mars/Olympus", "+4915112345678", (BERLIN,)),
-        (None, None, "+12125550123", (NEW_YORK,)),
-        (None, None, "+351912345678", ("Atlantic/Azores", "Europe/Lisbon")),
-        (None, None, "+881612345678", ()),
-        (None, None, "nonsense", ()),
-        (None, None, None, ()),
+        (CAIRO, BERLIN, "+12125550123", Whereabouts((CAIRO,), "chosen")),
+        (None, BERLIN, "+12125550123", Whereabouts((BERLIN,), "profile")),
+        (None, "Mars/Olympus", "+4915112345678", Whereabouts((BERLIN,), "number")),
+        (None, "localtime", "+4915112345678", Whereabouts((BERLIN,), "number")),
+        (None, None, "+12125550123", Whereabouts((NEW_YORK,), "number")),
+        (None, None, "+351912345678", Whereabouts(("Atlantic/Azores", "Europe/Lisbon"), "number")),
+        (None, None, "+881612345678", None),
+        (None, None, "nonsense", None),
+        (None, None, None, None),
     ],
 )
 def test_where_somebody_may_be(
-    chosen: str | None, profile: str | None, phone: str | None, zones: tuple[str, ...]
+    chosen: str | None, profile: str | None, phone: str | None, found: Whereabouts | None
 ) -> None:
-    assert zones_of(chosen, profile, phone) == zones
+    assert whereabouts(chosen, profile, phone) == found
+    assert whereabouts(chosen, profile, phone, LORD_HOWE) == (found or Whereabouts((LORD_HOWE,), "default_zone"))
 
 
 @given(st.from_regex(r"\A\+[1-9][0-9]{1,14}\Z"))
 def test_nobody_is_taken_to_live_in_utc(phone: str) -> None:
-    assert not {"UTC", "Etc/UTC", "Etc/Unknown"} & set(zones_of(None, None, phone))
+    found = whereabouts(None, None, phone)
+    assert found is None or not {"UTC", "Etc/UTC", "Etc/Unknown"} & set(found.zones)

@@ -18,6 +18,9 @@ class Person(msgspec.Struct):
     phone: str | None = "+4915112345678"
     time_zone: str | None = "Europe/Berlin"
     active: bool = True
+    email: str | None = None
+    locale: str | None = None
+    display_name: str = "Somebody"
 
 
 class Text(msgspec.Struct):
@@ -26,6 +29,7 @@ class Text(msgspec.Struct):
     seq: int
     sender: str
     deleted: bool = False
+    at: datetime | None = None
 
 
 class SpanState(msgspec.Struct, frozen=True):
@@ -36,6 +40,8 @@ class SpanState(msgspec.Struct, frozen=True):
     unread_count: int
     sender_names: tuple[str, ...]
     deleted_count: int = 0
+    unread_from_seq: int | None = None
+    unread_since: datetime | None = None
 
 
 class World:
@@ -57,7 +63,7 @@ class World:
     def say(self, channel_id: UUID, sender: str, **fields: object) -> MessageCreated:
         """Append a text and return the event that tells of it."""
         texts = self.texts.setdefault(channel_id, [])
-        texts.append(Text(len(texts) + 1, sender))
+        texts.append(Text(len(texts) + 1, sender, at=fields.get("occurred_at")))  # type: ignore[arg-type]
         return message(channel_id, len(texts), sender, sorted(self.members[channel_id] - {sender}), **fields)
 
     async def states(self, spans: Sequence[Span]) -> Sequence[SpanState]:
@@ -88,6 +94,8 @@ class World:
             unread_count=len(left),
             sender_names=tuple(sorted((name.title() for name in newest), key=lambda name: newest[name.lower()])),
             deleted_count=len(unread) - len(left),
+            unread_from_seq=left[0].seq if left else None,
+            unread_since=left[0].at if left else None,
         )
 
 

@@ -10,19 +10,22 @@ from modules.messaging.store.unread import SINCE
 
 SPANS = f"""
 SELECT p.user_id IS NOT NULL AND p.left_seq IS NULL, p.muted_until,
-    coalesce(u.unread, 0), coalesce(u.names, '{{}}'), coalesce(u.deleted, 0)
+    coalesce(u.unread, 0), coalesce(u.names, '{{}}'), coalesce(u.deleted, 0),
+    u.first_seq, u.first_at
 FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[]) WITH ORDINALITY
     AS s (user_id, channel_id, from_seq, to_seq, i)
 LEFT JOIN chat_participants p ON p.channel_id = s.channel_id AND p.user_id = s.user_id
 LEFT JOIN LATERAL (
     SELECT sum(texts)::bigint AS unread, sum(deleted)::bigint AS deleted,
-        array_agg(name ORDER BY latest) FILTER (WHERE texts > 0) AS names
+        array_agg(name ORDER BY latest) FILTER (WHERE texts > 0) AS names,
+        min(first_seq) AS first_seq, min(first_at) AS first_at -- times never run backwards within a channel
     FROM (
         SELECT count(*) FILTER (WHERE NOT gone) AS texts, count(*) FILTER (WHERE gone) AS deleted,
             max(seq) FILTER (WHERE NOT gone) AS latest,
+            min(seq) FILTER (WHERE NOT gone) AS first_seq, min(created_at) FILTER (WHERE NOT gone) AS first_at,
             (array_agg(sender_display_name ORDER BY seq DESC) FILTER (WHERE NOT gone))[1] AS name
         FROM (
-            SELECT m.seq, m.sender_id, m.sender_display_name, EXISTS (
+            SELECT m.seq, m.created_at, m.sender_id, m.sender_display_name, EXISTS (
                 SELECT FROM chat_message_state d
                 WHERE d.channel_id = m.channel_id AND d.seq = m.seq AND d.deleted_seq IS NOT NULL
             ) AS gone
@@ -44,6 +47,8 @@ class State(NamedTuple):
     unread: int
     sender_names: list[str]
     deleted: int
+    first_unread_seq: int | None
+    unread_since: datetime | None
 
 
 async def spans(connection: Connection, keys: Sequence[tuple[str, UUID, int, int]]) -> list[State]:

@@ -1,76 +1,85 @@
-"""How new messages become alerts: one entry for each recipient and channel, however many messages there were."""
+"""How new messages become alerts: one for each recipient, channel and transport, however many messages there were."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
 from modules.messaging.events import MessageCreated
-from modules.notifications.domain.decision import Decision, Suppress
 from modules.notifications.domain.delivery import Delivery
+from modules.notifications.domain.verdicts import Decision, Send, noted
 from modules.notifications.ports import Span
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """New messages of a channel, for one recipient: up to which seq, how many, to be decided on when."""
+    """New messages of a channel, for one recipient: up to which seq, how many, and when the first was sent."""
 
     user_id: str
     channel_id: UUID
     seq: int
     message_count: int
-    due_at: datetime
+    begun_at: datetime
 
 
 class DueAlert(msgspec.Struct, frozen=True):
     """An alert on which to decide. `message_count`: events heard, a hint; the log knows better."""
 
     span: Span
+    transport: str
     message_count: int
 
 
-def merge(messages: Iterable[MessageCreated], delay_s: float) -> list[Heard]:
-    """Return who is to be alerted of which channel, `delay_s` after its first message, in whatever order they come."""
+class OpenAlert(msgspec.Struct, frozen=True):
+    """An alert that isn't decided yet, or was put off.
+
+    `begun_at`: when its first message was sent. `held_by`: why it was put off the last time; None if it wasn't yet.
+    """
+
+    span: Span
+    transport: str
+    message_count: int
+    begun_at: datetime
+    due_at: datetime
+    held_by: str | None
+
+
+def merge(messages: Iterable[MessageCreated]) -> list[Heard]:
+    """Return who is to be alerted of which channel, in whatever order its messages come."""
     by_channel: dict[UUID, list[MessageCreated]] = defaultdict(list)
     for message in messages:
         by_channel[message.channel_id].append(message)
-    return [heard for channel in by_channel.values() for heard in _of_channel(channel, timedelta(seconds=delay_s))]
+    return [heard for channel in by_channel.values() for heard in _of_channel(channel)]
 
 
-def _of_channel(messages: list[MessageCreated], delay: timedelta) -> list[Heard]:
+def _of_channel(messages: list[MessageCreated]) -> list[Heard]:
     counts: Counter[str] = Counter()
     newest: dict[str, int] = {}
+    begun: dict[str, datetime] = {}
     for message in sorted(messages, key=lambda message: message.seq):
         counts.update(message.recipient_ids)
         newest.update(dict.fromkeys(message.recipient_ids, message.seq))
-    due_at = min(message.occurred_at for message in messages) + delay
+        begun = dict.fromkeys(message.recipient_ids, message.occurred_at) | begun
     channel_id = messages[0].channel_id
-    return [Heard(user_id, channel_id, seq, counts[user_id], due_at) for user_id, seq in newest.items()]
+    return [Heard(user_id, channel_id, seq, counts[user_id], begun[user_id]) for user_id, seq in newest.items()]
 
 
 def delivery_of(
-    alert: DueAlert,
-    decision: Decision,
-    *,
-    delivery_id: UUID,
-    unread_count: int,
-    transport: str,
-    now: datetime,
+    alert: DueAlert, decision: Decision, *, delivery_id: UUID, unread_count: int, now: datetime
 ) -> Delivery:
     """Return the row that an alert ends in: one to be sent, or one that says why it isn't."""
-    reason = decision.reason if isinstance(decision, Suppress) else None
     return Delivery(
         id=delivery_id,
         user_id=alert.span.user_id,
-        transport=transport,
+        transport=alert.transport,
         category="messages",
         channel_id=alert.span.channel_id,
         from_seq=alert.span.from_seq,
         to_seq=alert.span.to_seq,
         message_count=unread_count or alert.message_count,
-        state="pending" if reason is None else "suppressed",
-        reason=reason,
+        state="pending" if isinstance(decision, Send) else "suppressed",
+        reason=noted(decision),
         provider_id=None,
         attempts=0,
         failures=0,

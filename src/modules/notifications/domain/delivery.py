@@ -12,8 +12,9 @@ from uuid import UUID
 
 import msgspec
 
-from modules.notifications.domain.decision import Decision, Postpone, Send
 from modules.notifications.domain.outcomes import Accepted, Ambiguous, Outcome, Refused, Report
+from modules.notifications.domain.verdicts import Decision, Postpone, Send, noted
+from modules.notifications.ports import Span
 
 State = Literal[
     "pending",
@@ -55,15 +56,18 @@ class IllegalTransition(Exception):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One message to one person by one transport, about messages `from_seq`..`to_seq` of a channel."""
+    """One message to one person by one transport, about messages `from_seq`..`to_seq` of a channel.
+
+    What isn't about messages has neither channel nor seqs.
+    """
 
     id: UUID
     user_id: str
     transport: str
     category: str
-    channel_id: UUID
-    from_seq: int
-    to_seq: int
+    channel_id: UUID | None
+    from_seq: int | None
+    to_seq: int | None
     message_count: int
     state: State
     reason: str | None
@@ -80,6 +84,13 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """When whoever claimed it counts as dead."""
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def span(self) -> Span | None:
+        """The messages that it is about; None if it is about something else."""
+        if self.channel_id is None or self.from_seq is None or self.to_seq is None:
+            return None
+        return Span(self.user_id, self.channel_id, self.from_seq, self.to_seq)
 
 
 def move(delivery: Delivery, to: State, **changes: Any) -> Delivery:
@@ -103,10 +114,11 @@ def claimed(delivery: Delivery, claim_id: UUID, lease_until: datetime) -> Delive
 def decided(delivery: Delivery, decision: Decision, lease_until: datetime) -> Delivery:
     """Follow the decision made right before the call. To send is to count one more attempt."""
     if isinstance(decision, Send):
-        return move(delivery, "sending", attempts=delivery.attempts + 1, reason=None, lease_until=lease_until)
+        attempts = delivery.attempts + 1
+        return move(delivery, "sending", attempts=attempts, reason=noted(decision), lease_until=lease_until)
     if isinstance(decision, Postpone):
-        return move(delivery, "pending", due_at=decision.until)
-    return move(delivery, "suppressed", reason=decision.reason)
+        return move(delivery, "pending", reason=noted(decision), due_at=decision.until)
+    return move(delivery, "suppressed", reason=noted(decision))
 
 
 def settled(delivery: Delivery, outcome: Outcome, now: datetime, jitter: float) -> Delivery:

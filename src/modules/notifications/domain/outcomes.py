@@ -5,9 +5,10 @@ from uuid import UUID
 
 import msgspec
 
-FaultKind = Literal["busy", "invalid_address", "opted_out", "configuration", "filtered", "other"]
-"""busy: not processed, may be tried again. configuration: ours, and every message would meet it. filtered: the
-carrier took offence at the text. other: this message can't be sent."""
+FaultKind = Literal["busy", "invalid_address", "opted_out", "no_subscription", "configuration", "filtered", "other"]
+"""busy: not processed, may be tried again. no_subscription: none of the person's browsers is subscribed any more.
+configuration: ours, and every message would meet it. filtered: the carrier took offence at the text. other: this
+message can't be sent."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -18,15 +19,17 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """The provider has taken it over."""
+    """The provider has taken it over. `gone`: push subscriptions that, it says, exist no longer."""
 
     provider_id: str
+    gone: tuple[UUID, ...] = ()
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The provider certainly didn't take it."""
+    """The provider certainly didn't take it. `gone`: as with `Accepted`."""
 
     fault: Fault
+    gone: tuple[UUID, ...] = ()
 
 
 class Ambiguous(msgspec.Struct, frozen=True):

@@ -22,6 +22,11 @@ class Window(msgspec.Struct, frozen=True):
     start: time
     end: time
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it is never quiet."""
+        return self.start == self.end
+
     def covers(self, clock: time) -> bool:
         """Whether it is quiet when clocks show this."""
         if self.start <= self.end:

@@ -1,8 +1,9 @@
 """Where a person may be, as time zones. Nobody is ever taken to live in UTC for want of anything better."""
 
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Literal
 
+import msgspec
 import phonenumbers
 from phonenumbers.timezone import (
     UNKNOWN_TIMEZONE,
@@ -10,28 +11,38 @@ from phonenumbers.timezone import (
     time_zones_for_number,
 )
 
+from kernel.time_zones import is_time_zone
 from modules.notifications.domain.quiet_hours import Zones
 
+Source = Literal["chosen", "profile", "number", "default_zone"]
 
-def zones_of(chosen: str | None, profile: str | None, phone: str | None) -> Zones:
+
+class Whereabouts(msgspec.Struct, frozen=True):
+    """The time zones that a person may be in, and how that is known."""
+
+    zones: Zones
+    source: Source
+
+
+def whereabouts(
+    chosen: str | None, profile: str | None, phone: str | None, default: str | None = None
+) -> Whereabouts | None:
     """Return the zone chosen for quiet hours, else the profile's, else all that the number may be from.
 
-    Empty when nothing is known: the caller must not guess.
+    `default`: the deployment's, for whoever nothing is known of. None where there is none either: don't guess.
     """
-    for name in (chosen, profile):
-        if name is not None and is_zone(name):
-            return (name,)
-    return _zones_of_number(phone) if phone is not None else ()
+    numbers = _zones_of_number(phone) if phone is not None else ()
+    known: tuple[tuple[Source, Zones], ...] = (
+        ("chosen", _one(chosen)),
+        ("profile", _one(profile)),
+        ("number", numbers),
+        ("default_zone", _one(default)),
+    )
+    return next((Whereabouts(zones, source) for source, zones in known if zones), None)
 
 
-@lru_cache(maxsize=1024)
-def is_zone(name: str) -> bool:
-    """Whether `name` is an IANA time zone."""
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
+def _one(name: str | None) -> Zones:
+    return (name,) if name is not None and is_time_zone(name) else ()
 
 
 @lru_cache(maxsize=4096)
@@ -41,7 +52,7 @@ def _zones_of_number(phone: str) -> Zones:
     except phonenumbers.NumberParseException:
         return ()
     for lookup in (time_zones_for_number, time_zones_for_geographical_number):
-        zones = tuple(zone for zone in lookup(number) if zone != UNKNOWN_TIMEZONE and is_zone(zone))
+        zones = tuple(zone for zone in lookup(number) if zone != UNKNOWN_TIMEZONE and is_time_zone(zone))
         if zones:
             return zones
     return ()

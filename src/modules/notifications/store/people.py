@@ -7,9 +7,9 @@ from datetime import datetime, time
 import asyncpg
 
 from kernel.database import Connection
-from modules.notifications.domain.decision import Standing
 from modules.notifications.domain.preferences import Categories, Channels, Preferences, QuietHours
 from modules.notifications.domain.quiet_hours import Window
+from modules.notifications.domain.snapshot import Standing
 
 FIND_PREFERENCES = """
 SELECT user_id, push, sms, email, messages, invites, quiet_start, quiet_end, quiet_time_zone, paused_until
@@ -47,13 +47,17 @@ ON CONFLICT (address_hash) DO UPDATE SET invalid_at = now(), reason = $2
 REMEMBER_ANSWER = "INSERT INTO notification_answers (provider_id) VALUES ($1) ON CONFLICT DO NOTHING"
 
 
-def address_hash(phone: str) -> bytes:
-    """Return the key of a telephone number (E.164).
+Address = tuple[str, str]
+"""A transport, and an address as it knows them: a number (E.164) for `sms`, an address for `email`."""
 
-    It keeps numbers out of sight and outlives the person's profile, as an opt-out must. It doesn't make them
-    anonymous: there are few enough numbers to try them all.
+
+def address_hash(transport: str, address: str) -> bytes:
+    """Return the key of an address.
+
+    It keeps addresses out of sight and outlives the person's profile, as an opt-out must. It doesn't make them
+    anonymous: there are few enough numbers to try them all. E-mail addresses count in whatever case they are written.
     """
-    return hashlib.sha256(b"parley sms " + phone.encode()).digest()
+    return hashlib.sha256(f"parley {transport} {address.lower()}".encode()).digest()
 
 
 async def preferences_of(connection: Connection, user_ids: Collection[str]) -> Mapping[str, Preferences]:
@@ -86,26 +90,27 @@ async def forget(connection: Connection, user_ids: Collection[str]) -> None:
     await connection.execute(FORGET, list(user_ids))
 
 
-async def standings_of(connection: Connection, phones: Collection[str]) -> Mapping[str, Standing]:
-    """Return what is known of telephone numbers; those never heard of are absent."""
-    by_hash = {address_hash(phone): phone for phone in phones}
-    rows = await connection.fetch(FIND_ADDRESSES, list(by_hash))
-    return {by_hash[row["address_hash"]]: Standing(row["opted_out"], row["invalid"]) for row in rows}
+async def standings_of(connection: Connection, addresses: Collection[Address]) -> Mapping[Address, Standing]:
+    """Return what is known of addresses; those never heard of are absent."""
+    hashes = {address: address_hash(*address) for address in addresses}
+    rows = await connection.fetch(FIND_ADDRESSES, list(hashes.values()))
+    known = {row["address_hash"]: Standing(row["opted_out"], row["invalid"]) for row in rows}
+    return {address: known[digest] for address, digest in hashes.items() if digest in known}
 
 
-async def opt_out(connection: Connection, phone: str, reason: str) -> bool:
-    """Send nothing to this number any more. Returns whether that is new."""
-    return await connection.execute(OPT_OUT, address_hash(phone), reason) != "INSERT 0 0"
+async def opt_out(connection: Connection, address: Address, reason: str) -> bool:
+    """Send nothing to this address any more. Returns whether that is new."""
+    return await connection.execute(OPT_OUT, address_hash(*address), reason) != "INSERT 0 0"
 
 
-async def opt_in(connection: Connection, phone: str, reason: str) -> None:
-    """Send to this number again."""
-    await connection.execute(OPT_IN, address_hash(phone), reason)
+async def opt_in(connection: Connection, address: Address, reason: str) -> None:
+    """Send to this address again."""
+    await connection.execute(OPT_IN, address_hash(*address), reason)
 
 
-async def invalidate(connection: Connection, phone: str, reason: str) -> None:
-    """Never try this number again."""
-    await connection.execute(INVALIDATE, address_hash(phone), reason)
+async def invalidate(connection: Connection, address: Address, reason: str) -> None:
+    """Never try this address again."""
+    await connection.execute(INVALIDATE, address_hash(*address), reason)
 
 
 async def remember_answer(connection: Connection, provider_id: str) -> bool:

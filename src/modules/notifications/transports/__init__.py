@@ -5,29 +5,18 @@ from uuid import UUID
 
 import msgspec
 
+from modules.notifications.domain.addresses import Subscription, Target
 from modules.notifications.domain.outcomes import Outcome
 from modules.notifications.wording.words import Words
 
-
-class Subscription(msgspec.Struct, frozen=True):
-    """A browser that takes push messages, and its keys."""
-
-    id: UUID
-    endpoint: str
-    p256dh: str
-    auth: str
-
-
-class Target(msgspec.Struct, frozen=True):
-    """Where a person can be reached."""
-
-    phone: str | None = None
-    email: str | None = None
-    subscriptions: tuple[Subscription, ...] = ()
+__all__ = ["TIMEOUT_S", "Outgoing", "Subscription", "Target", "Transport", "Words"]
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
-    """One message to one person. `attempt` numbers the calls for this delivery."""
+    """One message to one person. `attempt` numbers the calls for this delivery.
+
+    `to` holds every address of the person, among them at least one of the transport's own kind.
+    """
 
     delivery_id: UUID
     attempt: int
@@ -43,13 +32,13 @@ class Transport(Protocol):
     """Hands messages to a provider, or to something that stands for one."""
 
     name: str
-    """As in the ledger: `sms`."""
+    """As in the ledger: `push`, `sms` or `email`."""
 
     async def send(self, message: Outgoing) -> Outcome:
-        """Hand over one message, with at most one request that could send it, and tell what came of it.
+        """Hand over one message, with at most one request to an address, and tell what came of it.
 
         Ends within `TIMEOUT_S` and raises nothing but cancellation: whatever isn't known to be a refusal is
-        `Ambiguous`. Logs neither address nor text.
+        `Ambiguous`. Logs neither addresses nor text.
         """
         ...
 

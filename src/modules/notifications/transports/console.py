@@ -3,8 +3,8 @@
 from typing import TextIO
 
 from modules.notifications.domain.outcomes import Accepted, Outcome
-from modules.notifications.domain.wording import length
 from modules.notifications.transports import Outgoing
+from modules.notifications.wording.sms import length, sms
 
 VISIBLE = 4
 
@@ -19,9 +19,10 @@ class ConsoleSms:
 
     async def send(self, message: Outgoing) -> Outcome:
         """Print it; that never fails in a way worth telling."""
-        number = message.to[:VISIBLE] + "*" * (len(message.to) - 2 * VISIBLE + 2) + message.to[-2:]
-        size = length(message.text)
-        lines = message.text.replace("\n", "\n    ")
+        phone, body = message.to.phone or "", sms(message.words)
+        number = phone[:VISIBLE] + "*" * (len(phone) - 2 * VISIBLE + 2) + phone[-2:]
+        size = length(body)
+        lines = body.replace("\n", "\n    ")
         self._to.write(f"[development: not sent] SMS to {number} ({size.segments} segment(s))\n    {lines}\n")
         self._to.flush()
         return Accepted(f"console-{message.delivery_id}-{message.attempt}")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -24,7 +25,7 @@ NASTY = 'Ana\r\nBcc: eve@evil.example\r\n\r\n<script>alert(1)</script> & "co"'
 LOGIN = f"{USER}:{quote(PASSWORD, safe='')}@"
 
 
-async def sent(**fields: object) -> Mail:
+async def sent(**fields: Any) -> Mail:
     """Send an alert and return the mail."""
     async with smtp_server() as server:
         assert isinstance(

@@ -16,6 +16,8 @@ from kernel.smtp_url import Mailbox, SmtpServer
 from modules.notifications.transports import Outgoing
 from modules.notifications.wording.texts import Texts
 
+LONGEST_WORD = 75
+"""Of an encoded word: RFC 2047, 2."""
 AS_THEY_ARE = frozenset({"list-unsubscribe", "references", "in-reply-to", "message-id"})
 PAGE = """<!DOCTYPE html>
 <html lang="{lang}" dir="{dir}">
@@ -37,7 +39,7 @@ class _Policy(EmailPolicy):
         text = str(value)
         if name.lower() == "subject":
             charset = "us-ascii" if text.isascii() else "utf-8"
-            text = Header(text, charset, header_name=name).encode(linesep=self.linesep)
+            text = Header(text, charset, header_name=name, maxlinelen=LONGEST_WORD).encode(linesep=self.linesep)
         elif name.lower() not in AS_THEY_ARE:
             return super().fold_binary(name, value)
         return f"{name}: {text}{self.linesep}".encode("ascii")
