@@ -133,3 +133,11 @@ class TransportRow(Base):
     name: Mapped[str] = mapped_column(Text, primary_key=True)
     paused_until: Mapped[datetime] = mapped_column(Moment)
     reason: Mapped[str] = mapped_column(Text)
+
+
+class SecretRow(Base):
+    """A secret that was made up on first need, for all instances: what it signed is good as long as it is kept."""
+
+    __tablename__ = "notification_secrets"
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    secret: Mapped[bytes] = mapped_column(LargeBinary)

@@ -18,7 +18,8 @@ from litestar.di import Provide
 from bus import Bus
 from kernel.clock import now
 from kernel.database import Database
-from kernel.settings import Settings
+from kernel.settings import Settings, SettingsError
+from kernel.smtp_url import smtp_server
 from modules.identity.events import UserDeactivated
 from modules.messaging.events import MessageCreated
 from modules.notifications.alert_worker import AlertWorker
@@ -35,9 +36,12 @@ from modules.notifications.store.alerts import Delays
 from modules.notifications.subscriptions import NoSubscriptions
 from modules.notifications.transports import Transport
 from modules.notifications.transports.console import ConsoleSms
+from modules.notifications.transports.email.smtp import SmtpEmail, UnsubscribeLink, greeting
 from modules.notifications.transports.twilio import TwilioSms
 from modules.notifications.transports.twilio_webhooks import TwilioWebhooks
-from modules.notifications.wording.texts import texts_of
+from modules.notifications.unsubscribe import routes as unsubscribe
+from modules.notifications.unsubscribe.unsubscribing import Links, Unsubscribing
+from modules.notifications.wording.texts import Texts, texts_of
 
 log = structlog.get_logger(__name__)
 
@@ -67,8 +71,10 @@ class NotificationsModule:
     ) -> None:
         """Wire the module. `transports` and `clock` stand in for what the settings and the kernel would give."""
         self._database = database
-        self._transports = transports_of(settings, console) if transports is None else transports
         texts = texts_of(settings)
+        links = Links(database=database, public_url=settings.public_url)
+        email = email_of(settings, texts, links.link, clock)
+        self._transports = transports_of(settings, console, email) if transports is None else transports
         subscriptions = NoSubscriptions()
         ledger = Ledger(bus, clock)
         policy = policy_of(settings, self._transports.keys())
@@ -110,14 +116,24 @@ class NotificationsModule:
             on_alert=self.alert_worker.wake,
             on_delivery=self.delivery_worker.wake,
         )
+        unsubscribing = Unsubscribing(
+            database=database,
+            links=links,
+            recipients=recipients,
+            defaults=policy.defaults,
+            clock=clock,
+            on_alert=self.alert_worker.wake,
+        )
         webhooks = TwilioWebhooks(auth_token=settings.twilio_auth_token, public_url=settings.public_url)
         self.routes = [
             Router(
                 path="/",
-                route_handlers=HANDLERS,
+                route_handlers=[*HANDLERS, *unsubscribe.HANDLERS],
                 dependencies={
                     "notifications": Provide(lambda: self.service, sync_to_thread=False),
                     "twilio_webhooks": Provide(lambda: webhooks, sync_to_thread=False),
+                    "unsubscribing": Provide(lambda: unsubscribing, sync_to_thread=False),
+                    "texts": Provide(lambda: texts, sync_to_thread=False),
                 },
             )
         ]
@@ -132,6 +148,8 @@ class NotificationsModule:
         """Begin to decide and to send. A transport that was held back is tried anew: the fault may be mended."""
         if "sms" not in self._transports:
             log.warning("sms_off", hint="set TWILIO_ACCOUNT_SID and its companions to send SMS")
+        if "email" not in self._transports:
+            log.info("email_off", hint="set PARLEY_SMTP_URL to send e-mail")
         async with self._database.transaction() as tx:
             await pauses.resume(tx.connection, self._transports.keys())
         self._tasks = [
@@ -150,17 +168,17 @@ class NotificationsModule:
 
 
 def check(settings: Settings) -> None:
-    """Look at what settings only name: catalogues.
+    """Look at what settings only name: catalogues and certificates.
 
     Raises:
         SettingsError: one of them can't be used.
     """
-    texts_of(settings)
+    email_of(settings, texts_of(settings), no_link, now)
 
 
-def transports_of(settings: Settings, console: TextIO) -> Mapping[str, Transport]:
+def transports_of(settings: Settings, console: TextIO, email: Transport | None) -> Mapping[str, Transport]:
     """Return what can be sent by, in the order of the ladder."""
-    made = [_sms(settings, console)]
+    made = [_sms(settings, console), email]
     by_name = {transport.name: transport for transport in made if transport is not None}
     return {name: by_name[name] for name in LADDER if name in by_name}
 
@@ -188,6 +206,30 @@ def _sms(settings: Settings, console: TextIO) -> Transport | None:
             api_url=settings.twilio_api_url,
         )
     return None if settings.production else ConsoleSms(console)
+
+
+def email_of(
+    settings: Settings, texts: Texts, link: UnsubscribeLink, clock: Callable[[], datetime]
+) -> Transport | None:
+    """Return e-mail where it is set up, also in development: a catcher of mail takes one setting.
+
+    Raises:
+        SettingsError: the certificates can't be read.
+    """
+    if settings.smtp_url is None:
+        return None
+    server = smtp_server(settings.smtp_url)
+    try:
+        return SmtpEmail(
+            server, texts=texts, unsubscribe_link=link, known_as=greeting(settings.public_url), clock=clock
+        )
+    except OSError as error:
+        raise SettingsError([f"PARLEY_SMTP_URL: ca={server.ca} can't be used ({error.strerror or error})"]) from None
+
+
+async def no_link(_user_id: str, _address: str) -> str:
+    """Stand for the links where nothing is sent."""
+    return ""
 
 
 def _links(public_url: str) -> Callable[[UUID], str]:

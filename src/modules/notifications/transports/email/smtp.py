@@ -5,11 +5,13 @@ or is refused, was not sent. If the connection ends while the answer is awaited 
 """
 
 import asyncio
+import ipaddress
 import re
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
+from urllib.parse import urlsplit
 
 import structlog
 from aiosmtplib import SMTP
@@ -129,6 +131,16 @@ class SmtpEmail:
             start_tls={"required": True, "offered": None}.get(server.tls, False),
             tls_context=self._tls,
         )
+
+
+def greeting(public_url: str) -> str:
+    """Return the name by which we greet a server: our public one; addresses in brackets (RFC 5321, 4.1.3)."""
+    host = urlsplit(public_url).hostname or "localhost"
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host if host.isascii() else "localhost"
+    return f"[IPv6:{address}]" if isinstance(address, ipaddress.IPv6Address) else f"[{address}]"
 
 
 class _Attempt:
