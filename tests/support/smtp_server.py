@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import ipaddress
 import ssl
+import warnings
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from email.message import EmailMessage
@@ -89,7 +90,9 @@ async def smtp_server(
                 "auth_required": True,
                 "auth_require_tls": tls is not None and not implicit,
             }
-        return SMTP(running, hostname="smtp.test", enable_SMTPUTF8=utf8, loop=asyncio.get_running_loop(), **more)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a password in the clear: this is loopback
+            return SMTP(running, hostname="smtp.test", enable_SMTPUTF8=utf8, loop=asyncio.get_running_loop(), **more)
 
     context = tls if implicit else None
     listener = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0, ssl=context)

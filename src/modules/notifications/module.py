@@ -116,7 +116,7 @@ class NotificationsModule:
             on_alert=self.alert_worker.wake,
             on_delivery=self.delivery_worker.wake,
         )
-        unsubscribing = Unsubscribing(
+        self.unsubscribing = Unsubscribing(
             database=database,
             links=links,
             recipients=recipients,
@@ -132,7 +132,7 @@ class NotificationsModule:
                 dependencies={
                     "notifications": Provide(lambda: self.service, sync_to_thread=False),
                     "twilio_webhooks": Provide(lambda: webhooks, sync_to_thread=False),
-                    "unsubscribing": Provide(lambda: unsubscribing, sync_to_thread=False),
+                    "unsubscribing": Provide(lambda: self.unsubscribing, sync_to_thread=False),
                     "texts": Provide(lambda: texts, sync_to_thread=False),
                 },
             )

@@ -5,6 +5,7 @@ from typing import Annotated, TypeAlias
 from litestar import MediaType, Response, get, post
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
+from litestar.openapi.spec import Example
 from litestar.params import QueryParameter
 from msgspec import Meta
 
@@ -17,13 +18,18 @@ from modules.notifications.unsubscribe.unsubscribing import PATH, Reader, Unsubs
 from modules.notifications.wording.texts import Texts
 
 TAGS = ["Notifications"]
-Html = Annotated[str, Meta(examples=['<!DOCTYPE html><html lang="en">…</html>'])]
+EXAMPLE = '<!DOCTYPE html><html lang="en">…</html>'
+Html = Annotated[str, Meta(examples=[EXAMPLE])]
 TOKEN = pattern(r"\A[A-Za-z0-9._-]+\Z", "must be as in the link")
 Token: TypeAlias = Annotated[
     str, QueryParameter(min_length=1, max_length=LONGEST, pattern=TOKEN, description="As in the link of the e-mail")
 ]
 NOT_OURS = ResponseSpec(
-    Html, description="The link isn't ours, or isn't whole; a page says so", media_type=MediaType.HTML
+    str,
+    description="The link isn't ours, or isn't whole; a page says so",
+    media_type=MediaType.HTML,
+    generate_examples=False,
+    examples=[Example(value=EXAMPLE)],
 )
 
 
