@@ -33,6 +33,7 @@ REVISIONS = [
     "0005_conversations",
     "0006_search",
     "0007_alerts_by_transport",
+    "0010_notification_secrets",
 ]
 
 CATALOGUE = """
