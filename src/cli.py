@@ -230,6 +230,41 @@ async def outbox_replay(ids: tuple[UUID, ...], everything: bool) -> None:  # noq
 
 
 @main.group()
+def notifications() -> None:
+    """Who is told, and who isn't."""
+
+
+@notifications.command("explain")
+@click.option("--user", "user_id", required=True, help="The person's id.")
+@click.option("--channel", "channel_id", required=True, type=click.UUID)
+@_asynchronous
+async def notifications_explain(user_id: str, channel_id: UUID) -> None:
+    """Say what would happen now to a person's alerts of a channel, by each transport, and why. Changes nothing."""
+    from app import Parley
+    from kernel.startup import opened
+
+    settings = _settings()
+    parley = Parley(settings)
+    async with opened(settings, parley.database):
+        others_seen = await _presence_begins(parley)
+        try:
+            for line in await parley.notifications.explaining.lines(user_id, channel_id):
+                click.echo(line)
+        finally:
+            await parley.presence.stop()
+    if not others_seen:
+        click.echo("\nWho is online can't be seen from here: everybody is supposed to be away.")
+
+
+async def _presence_begins(parley: Any) -> bool:
+    """Ask Redis who is online, where there is one; without it, only the server itself knows."""
+    if parley.settings.redis_url is None:
+        return False
+    await parley.presence.start()
+    return bool(parley.presence.reachable)
+
+
+@main.group()
 def state() -> None:
     """What was made of messages: revisions, deletions, reactions."""
 

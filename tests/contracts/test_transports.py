@@ -9,11 +9,15 @@ from uuid import uuid4
 import pytest
 from twilio.http.async_http_client import AsyncTwilioHttpClient
 
+from kernel.smtp_url import smtp_server as server_of
 from kernel.telemetry import logging
 from modules.notifications.domain.outcomes import Accepted, Ambiguous, Fault, Outcome, Refused
 from modules.notifications.transports import Outgoing, Target, Transport, Words
 from modules.notifications.transports.console import ConsoleSms
+from modules.notifications.transports.email.smtp import SmtpEmail
 from modules.notifications.transports.twilio import TwilioSms
+from modules.notifications.wording.texts import Texts, our_entries
+from tests.support.smtp_server import smtp_server
 from tests.support.twilio_server import (
     ACCOUNT,
     SENDER,
@@ -30,6 +34,7 @@ from tests.support.twilio_server import (
 )
 
 PHONE = "+4915112345678"
+ADDRESS = "bo@people.example"
 WORDS = Words("Parley", "You have a new message from Ana", "https://parley.example/channels/1", "en")
 TEXT = f"{WORDS.text}\n{WORDS.link}"
 
@@ -41,7 +46,7 @@ def outgoing(attempt: int = 1) -> Outgoing:
         user_id="bo",
         channel_id=uuid4(),
         category="messages",
-        to=Target(phone=PHONE),
+        to=Target(phone=PHONE, email=ADDRESS),
         words=WORDS,
         validity_s=900,
     )
@@ -65,11 +70,21 @@ async def twilio() -> AsyncIterator[TwilioServer]:
         yield server
 
 
-@pytest.fixture(params=["console", "twilio"])
+async def unsubscribe_link(user_id: str, _address: str) -> str:
+    return f"https://parley.example/off?{user_id}"
+
+
+@pytest.fixture(params=["console", "twilio", "email"])
 async def transport(request: pytest.FixtureRequest, twilio: TwilioServer) -> AsyncIterator[Transport]:
-    adapter: Transport = ConsoleSms(io.StringIO()) if request.param == "console" else over(twilio)
-    yield adapter
-    await adapter.close()
+    async with smtp_server() as post:
+        server = server_of(f"smtp://127.0.0.1:{post.port}?from=no-reply@parley.example")
+        email = SmtpEmail(
+            server, texts=Texts(our_entries()), unsubscribe_link=unsubscribe_link, known_as="parley.example"
+        )
+        adapters: dict[str, Transport] = {"console": ConsoleSms(io.StringIO()), "twilio": over(twilio), "email": email}
+        adapter = adapters[request.param]
+        yield adapter
+        await adapter.close()
 
 
 async def test_an_accepted_message_has_an_id_of_its_own(transport: Transport) -> None:
@@ -90,12 +105,12 @@ async def test_closing_twice_and_sending_again_is_fine(transport: Transport) -> 
     assert isinstance(await transport.send(outgoing()), Accepted)
 
 
-async def test_neither_number_nor_text_is_logged(transport: Transport) -> None:
+async def test_neither_addresses_nor_text_are_logged(transport: Transport) -> None:
     logs = io.StringIO()
     logging.configure("debug", to=logs)
     await transport.send(outgoing())
-    assert PHONE not in logs.getvalue()
-    assert "Ana" not in logs.getvalue()
+    for secret in (PHONE, ADDRESS, "Ana", WORDS.link):
+        assert secret not in logs.getvalue()
 
 
 async def test_the_console_marks_what_it_prints_and_hides_the_number() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import ipaddress
+import logging
 import ssl
 import warnings
 from collections.abc import AsyncIterator, Mapping
@@ -79,6 +80,7 @@ async def smtp_server(
         utf8: offers SMTPUTF8.
     """
     running = SmtpServer(0)
+    logging.getLogger("mail.log").setLevel(logging.ERROR)  # else it tells all that it hears
 
     def protocol() -> SMTP:
         more: dict[str, Any] = {}

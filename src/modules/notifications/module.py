@@ -26,6 +26,7 @@ from modules.notifications.alert_worker import AlertWorker
 from modules.notifications.delivery_worker import DeliveryWorker
 from modules.notifications.domain.ladder import LADDER
 from modules.notifications.domain.preferences import defaults
+from modules.notifications.explaining import Explaining
 from modules.notifications.ledger import Ledger
 from modules.notifications.ports import Conversations, Presence, Recipients
 from modules.notifications.routes import HANDLERS
@@ -88,6 +89,7 @@ class NotificationsModule:
             policy=policy,
             clock=clock,
         )
+        self.explaining = Explaining(database, snapshots, clock)
         self.delivery_worker = DeliveryWorker(
             database=database,
             ledger=ledger,
@@ -121,8 +123,7 @@ class NotificationsModule:
             links=links,
             recipients=recipients,
             defaults=policy.defaults,
-            clock=clock,
-            on_alert=self.alert_worker.wake,
+            reconsider=self.service.reconsider,
         )
         webhooks = TwilioWebhooks(auth_token=settings.twilio_auth_token, public_url=settings.public_url)
         self.routes = [

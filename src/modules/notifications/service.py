@@ -15,6 +15,7 @@ from modules.notifications.domain.delivery import Delivery, IllegalTransition, r
 from modules.notifications.domain.keywords import Understood, understand
 from modules.notifications.domain.outcomes import Report
 from modules.notifications.domain.preferences import Preferences
+from modules.notifications.domain.reasons import CHOSEN
 from modules.notifications.errors import NotReplayableError
 from modules.notifications.ledger import Ledger
 from modules.notifications.store import alerts, people
@@ -69,11 +70,18 @@ class Notifications:
         return chosen.get(user_id, self._defaults)
 
     async def choose(self, user_id: str, chosen: Preferences) -> None:
-        """Replace a person's preferences. They count from the next decision on, also for alerts that are open."""
+        """Replace a person's preferences. They count at once, also for what is open or was put off."""
         async with self._database.transaction() as tx:
             await people.save_preferences(tx.connection, user_id, chosen)
-            await alerts.bring_forward(tx.connection, [user_id], self._clock())
-            tx.after_commit(self._on_alert)
+            await self.reconsider(tx, user_id)
+
+    async def reconsider(self, tx: Transaction, user_id: str) -> None:
+        """Decide anew, once the caller commits, on what is open for a person or was put off by their choice."""
+        now = self._clock()
+        await alerts.bring_forward(tx.connection, [user_id], now)
+        await rows.bring_forward(tx.connection, [user_id], CHOSEN, now)
+        tx.after_commit(self._on_alert)
+        tx.after_commit(self._on_delivery)
 
     async def open_alerts(self, user_id: str) -> list[OpenAlert]:
         """Return of what a person is yet to be alerted, when it is decided (again) whether, and what held it up."""

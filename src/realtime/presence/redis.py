@@ -78,6 +78,11 @@ class RedisPresence:
         self._doubters: list[OnDoubt] = []
         here.on_change(self._change)
 
+    @property
+    def reachable(self) -> bool:
+        """Whether Redis answered the last time."""
+        return self._reachable
+
     async def attention(self, user_ids: Collection[str]) -> Mapping[str, Attention]:
         """See `Presence`."""
         return {user: attention_of(seen) for user, seen in (await self._sightings(user_ids)).items()}

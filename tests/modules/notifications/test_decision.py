@@ -1,13 +1,16 @@
-"""Who is sent something, and who isn't and why: every reason, and their order."""
+"""What holds of every decision, whatever the situation; the cases one by one are in `test_cases`."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
-from uuid import uuid4
+from zoneinfo import ZoneInfo
 
-import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from modules.notifications.domain.addresses import Target
+from modules.notifications.domain import gates
 from modules.notifications.domain.decision import (
     Decision,
     Postpone,
@@ -17,122 +20,179 @@ from modules.notifications.domain.decision import (
     Suppress,
     Way,
     decide,
+    noted,
 )
-from modules.notifications.domain.preferences import (
-    Categories,
-    Channels,
-    Preferences,
-    QuietHours,
-    defaults,
-)
+from modules.notifications.domain.ladder import LADDER, Earlier
+from modules.notifications.domain.preferences import Categories, Channels, Preferences, QuietHours
 from modules.notifications.domain.quiet_hours import Window
 from modules.notifications.domain.zones import Whereabouts
 from realtime.attention import Attention
+from tests.modules.notifications.situations import CHANNEL, DELAYS_S, OTHER, Situation
 from tests.modules.notifications.world import Person, SpanState
 
-CHANNEL = uuid4()
-NOW = datetime(2026, 6, 3, 12, 0, tzinfo=UTC)  # 14:00 in Berlin
-SOON, BEFORE = NOW + timedelta(hours=1), NOW - timedelta(hours=1)
-SPAN = SpanState(is_participant=True, muted_until=None, unread_count=2, sender_names=("Ana",))
-SHORTLY = NOW + timedelta(minutes=1)
-HALF_AN_HOUR = Send(validity_s=1800)
+ZONES = ["Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Chatham", "Australia/Lord_Howe", None]
+NUMBERS = ["+4915112345678", "+12125550123", "+351912345678", "+881612345678", None]
+YEAR = datetime(2026, 1, 1, tzinfo=UTC)
+RARELY = st.integers(0, 9).map(lambda number: number == 0)
+CLOCKS = st.builds(time, st.integers(0, 23), st.sampled_from([0, 30]))
+MOMENTS = st.integers(0, 365 * 86400).map(lambda seconds: YEAR + timedelta(seconds=seconds))
 
 
-def snapshot(**changes: Any) -> Snapshot:
-    defaults_: dict[str, Any] = {
-        "now": NOW,
-        "channel_id": CHANNEL,
-        "span": SPAN,
-        "attention": Attention(),
-        "recipient": Person("bo"),
-        "preferences": defaults("21:00-09:00"),
-        "transport": "sms",
-        "ways": {"push": Way(on=False), "sms": changes.pop("way", Way()), "email": Way(on=False)},
+@st.composite
+def situations(draw: st.DrawFn) -> Situation:
+    """Any situation at all, though mostly one in which something may be sent."""
+    s = Situation()
+    s.now = now = draw(MOMENTS)
+    near = st.integers(-7200, 7200).map(lambda seconds: now + timedelta(seconds=seconds))
+    sometimes = st.one_of(st.none(), st.none(), near)
+    unread = draw(st.integers(0, 3))
+    s.span = SpanState(
+        is_participant=not draw(RARELY),
+        muted_until=draw(sometimes) if draw(RARELY) else None,
+        unread_count=unread,
+        sender_names=("Ana",),
+        deleted_count=draw(st.integers(0, 2)),
+        unread_from_seq=1 if unread else None,
+        unread_since=draw(near) if unread else None,
+    )
+    on_screen = frozenset({draw(st.sampled_from([CHANNEL, OTHER]))}) if draw(RARELY) else frozenset()
+    s.attention = Attention(draw(st.booleans()), draw(RARELY), on_screen)
+    person = Person("bo", draw(st.sampled_from(NUMBERS)), draw(st.sampled_from(ZONES)), not draw(RARELY))
+    person.email = draw(st.sampled_from(["bo@example.com", None]))
+    s.person = None if draw(RARELY) and draw(RARELY) else person
+    s.subscribed = draw(st.booleans())
+    quiet = st.builds(QuietHours, st.builds(Window, CLOCKS, CLOCKS), st.sampled_from(ZONES))
+    s.preferences = Preferences(
+        Channels(*(not draw(RARELY) for _ in LADDER)),
+        Categories(messages=not draw(RARELY)),
+        draw(st.one_of(st.none(), quiet, quiet)),
+        draw(sometimes) if draw(RARELY) else None,
+    )
+    standings = st.builds(Standing, RARELY, RARELY)
+    s.ways = {
+        name: Way(on=not draw(RARELY), delay_s=delay, standing=draw(standings), held_until=draw(sometimes))
+        for name, delay in DELAYS_S.items()
     }
-    values = defaults_ | changes
-    return Snapshot(target=Target(phone=getattr(values["recipient"], "phone", None)), **values)
+    progress: Any = st.sampled_from(["none", "to_come", "to_come", "sending", "accepted", "unknown", "failed"])
+    s.progress = {name: Earlier(name, draw(progress), draw(near)) for name in LADDER}
+    s.default_zone = draw(st.sampled_from([None, None, "Europe/Berlin"]))
+    s.told = draw(st.sampled_from([None, None, None, "sms", "email"]))
+    return s
 
 
-def span(**changes: Any) -> SpanState:
-    return msgspec.structs.replace(SPAN, **changes)
+def decisions(s: Situation) -> Mapping[str, tuple[Snapshot, Decision]]:
+    """Return what is decided for each transport."""
+    return {name: (snapshot, decide(snapshot)) for name, snapshot in s.snapshots().items()}
 
 
-def preferring(**changes: Any) -> Preferences:
-    return msgspec.structs.replace(defaults("21:00-09:00"), **changes)
+def shown(moment: datetime, zone: str) -> time:
+    return moment.astimezone(ZoneInfo(zone)).time()
 
 
-def nowhere(decision: Decision) -> Decision:
-    """Return the decision without the zones that it rests on."""
-    return msgspec.structs.replace(decision, where=None)
+def covers(window: Window, clock: time) -> bool:
+    """Whether it is quiet, said another way: as minutes after the start."""
+    minutes = [60 * one.hour + one.minute for one in (window.start, window.end, clock)]
+    start, end, at = minutes
+    return (at - start) % 1440 < (end - start) % 1440
 
 
-@pytest.mark.parametrize(
-    ("changes", "decision"),
-    [
-        ({}, HALF_AN_HOUR),
-        ({"recipient": None}, Suppress("deactivated")),
-        ({"recipient": Person("bo", active=False)}, Suppress("deactivated")),
-        ({"span": span(is_participant=False)}, Suppress("not_participant")),
-        ({"span": span(unread_count=0)}, Suppress("read")),
-        ({"span": span(unread_count=0, deleted_count=2)}, Suppress("deleted")),
-        ({"span": span(deleted_count=2)}, HALF_AN_HOUR),
-        ({"span": span(muted_until=SOON)}, Suppress("muted")),
-        ({"span": span(muted_until=BEFORE)}, HALF_AN_HOUR),
-        ({"attention": Attention(True, True, frozenset({CHANNEL}))}, Postpone(SHORTLY, "on_screen")),
-        ({"attention": Attention(True, True, frozenset({uuid4()}))}, Postpone(SHORTLY, "online_active")),
-        ({"attention": Attention(True, True)}, Postpone(SHORTLY, "online_active")),
-        ({"attention": Attention(online=True)}, HALF_AN_HOUR),
-        ({"preferences": preferring(channels=Channels(sms=False))}, Suppress("preferences")),
-        ({"preferences": preferring(categories=Categories(messages=False))}, Suppress("preferences")),
-        ({"preferences": preferring(channels=Channels(push=False, email=False))}, HALF_AN_HOUR),
-        ({"preferences": preferring(paused_until=SOON)}, Postpone(SOON, "paused")),
-        ({"preferences": preferring(paused_until=BEFORE)}, HALF_AN_HOUR),
-        ({"way": Way(on=False)}, Suppress("transport_off")),
-        ({"recipient": Person("bo", phone=None)}, Suppress("no_address")),
-        ({"way": Way(standing=Standing(invalid=True))}, Suppress("invalid_address")),
-        ({"way": Way(standing=Standing(opted_out=True))}, Suppress("opted_out")),
-        ({"way": Way(held_until=SOON)}, Postpone(SOON, "on_hold")),
-        ({"way": Way(held_until=BEFORE)}, HALF_AN_HOUR),
-        ({"preferences": Preferences()}, HALF_AN_HOUR),
-        ({"recipient": Person("bo", phone="+881612345678", time_zone=None)}, Suppress("time_zone_unknown")),
-    ],
-)
-def test_every_reason(changes: dict[str, Any], decision: Decision) -> None:
-    assert nowhere(decide(snapshot(**changes))) == decision
-
-
-@pytest.mark.parametrize(
-    ("clock", "decision"),
-    [
-        ("2026-06-03T18:00:00", HALF_AN_HOUR),  # 20:00 in Berlin
-        ("2026-06-03T18:40:00", Send(1200)),  # not to arrive after 21:00
-        ("2026-06-03T18:58:30", Send(90)),
-        ("2026-06-03T18:59:30", Postpone(datetime(2026, 6, 4, 7, 0, tzinfo=UTC), "quiet_hours")),
-        ("2026-06-03T19:00:00", Postpone(datetime(2026, 6, 4, 7, 0, tzinfo=UTC), "quiet_hours")),
-        ("2026-06-04T06:59:59", Postpone(datetime(2026, 6, 4, 7, 0, tzinfo=UTC), "quiet_hours")),
-        ("2026-06-04T07:00:00", HALF_AN_HOUR),
-    ],
-)
-def test_quiet_hours_put_off_to_their_end_in_the_recipients_zone(clock: str, decision: Decision) -> None:
-    now = datetime.fromisoformat(clock).replace(tzinfo=UTC)
-    assert nowhere(decide(snapshot(now=now))) == decision
-
-
-def test_the_zone_chosen_for_quiet_hours_goes_first() -> None:
-    quiet = QuietHours(Window(time(21), time(9)), "Asia/Tokyo")  # 21:00 there
-    assert isinstance(decide(snapshot(preferences=preferring(quiet_hours=quiet))), Postpone)
-
-
-def test_without_a_zone_the_number_tells_and_all_its_zones_count() -> None:
-    portugal = Person("bo", phone="+351912345678", time_zone=None)
-    lisbon_only = datetime(2026, 6, 3, 8, 30, tzinfo=UTC)  # 09:30 there, 08:30 on the Azores
-    assert decide(snapshot(now=lisbon_only, recipient=portugal)) == Postpone(
-        datetime(2026, 6, 3, 9, 0, tzinfo=UTC),
-        "quiet_hours",
-        Whereabouts(("Atlantic/Azores", "Europe/Lisbon"), "number"),
+def disturbs(snapshot: Snapshot, decision: Decision) -> bool:
+    """Whether something is sent within quiet hours, or may arrive within them."""
+    quiet = snapshot.preferences.quiet_hours
+    if not isinstance(decision, Send) or quiet is None or quiet.window.start == quiet.window.end:
+        return False
+    assert decision.where is not None, "quiet hours always hang on a clock somewhere"
+    arrival = snapshot.now + timedelta(seconds=max(decision.validity_s - 1, 0))
+    return any(
+        covers(quiet.window, shown(moment, zone)) for zone in decision.where.zones for moment in (snapshot.now, arrival)
     )
 
 
-def test_what_was_read_is_not_put_off() -> None:
-    night = datetime(2026, 6, 3, 23, 0, tzinfo=UTC)
-    assert decide(snapshot(now=night, span=span(unread_count=0))) == Suppress("read")
+@given(situations())
+@settings(max_examples=200)
+def test_nothing_is_sent_in_quiet_hours(s: Situation) -> None:
+    for snapshot, decision in decisions(s).values():
+        assert not disturbs(snapshot, decision)
+
+
+@given(situations())
+@settings(max_examples=150)
+def test_nothing_is_sent_of_what_is_read_or_deleted_or_to_whom_it_doesnt_concern(s: Situation) -> None:
+    for snapshot, decision in decisions(s).values():
+        span, recipient = snapshot.span, snapshot.recipient
+        gone = recipient is None or not recipient.active or not span.is_participant
+        if span.unread_count == 0 or gone:
+            assert isinstance(decision, Suppress)
+        if isinstance(decision, Send):
+            assert snapshot.target.reachable_by(snapshot.transport)
+            assert not (snapshot.attention.online and snapshot.attention.active)
+
+
+@given(situations())
+@settings(max_examples=150)
+def test_what_is_put_off_is_decided_again_later_but_not_much_later_than_the_reason_passes(s: Situation) -> None:
+    for snapshot, decision in decisions(s).values():
+        if isinstance(decision, Postpone):
+            ahead = decision.until - snapshot.now
+            assert timedelta(seconds=1) <= ahead <= timedelta(hours=48)
+            if decision.reason in {"on_screen", "online_active"}:
+                assert ahead <= timedelta(minutes=1)
+
+
+@given(situations())
+@settings(max_examples=100, deadline=None)
+def test_putting_off_comes_to_an_end(s: Situation) -> None:
+    """Once nobody is at a device and nothing better is to come, a few decisions lead to an end, with the clock."""
+    s.attention = Attention()
+    s.progress = {name: replace(one, progress="none") for name, one in s.progress.items()}
+    for name in LADDER:
+        for _ in range(12):
+            decision = decide(s.snapshots()[name])
+            if not isinstance(decision, Postpone):
+                break
+            s.now = decision.until
+        assert not isinstance(decision, Postpone)
+
+
+@given(situations())
+@settings(max_examples=200)
+def test_at_most_one_transport_sends_at_a_time(s: Situation) -> None:
+    """Of those that have yet to send: the others aren't asked."""
+    all_of_them = decisions(s)
+    asked = [name for name in LADDER if s.progress[name].progress == "to_come" and s.ways[name].on]
+    assert sum(isinstance(all_of_them[name][1], Send) for name in asked) <= 1
+
+
+@given(situations())
+def test_the_same_snapshot_gives_the_same_decision(s: Situation) -> None:
+    for snapshot, decision in decisions(s).values():
+        assert decide(replace(snapshot)) == decision
+
+
+@given(situations())
+def test_every_decision_says_why_and_where_its_clock_hangs(s: Situation) -> None:
+    for snapshot, decision in decisions(s).values():
+        assert decision.reason
+        if decision.where is not None and decision.where.source == "default_zone":
+            assert decision.where.zones == (snapshot.default_zone,)
+            assert "default_zone" in (noted(decision) or "")
+
+
+def in_utc(s: Snapshot, _: QuietHours) -> Whereabouts:
+    """Broken: everybody's clock hangs in Greenwich."""
+    return Whereabouts(("UTC",), "profile")
+
+
+def test_a_clock_in_utc_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gates, "whereabouts_of", in_utc)
+    s = Situation()
+    s.now = datetime(2026, 6, 3, 20, 0, tzinfo=UTC)  # 22:00 in Berlin
+    snapshot = s.snapshots()["push"]
+    decision = decide(snapshot)
+    assert disturbs(snapshot, replace(decision, where=Whereabouts(("Europe/Berlin",), "profile")))
+
+
+def test_a_ladder_without_turns_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gates, "_turn_after", lambda *_: None)
+    with pytest.raises(AssertionError):
+        test_at_most_one_transport_sends_at_a_time()

@@ -6,6 +6,7 @@ asked about later. An open but idle device is no gate: nobody may be sitting at 
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from modules.notifications.domain.ladder import WAITING, Earlier
 from modules.notifications.domain.preferences import QuietHours
@@ -20,8 +21,9 @@ SHORTEST_VALIDITY = timedelta(minutes=1)
 """With less than this to go until quiet hours, a message would sooner expire on its way than arrive."""
 AT_LEAST = timedelta(seconds=1)
 """How far ahead a decision is put off, whatever the reason: deciding again at once would find the same."""
-CAPPED = frozenset({"cost_cap", "cost_cap_recipient", "on_hold"})
-"""Why a delivery that is to come isn't worth waiting for: it may take until tomorrow."""
+HELD = frozenset({"cost_cap", "cost_cap_recipient", "on_hold"})
+SHORT_HOLD = timedelta(minutes=1)
+"""A better transport that is held back for longer isn't waited for: that may take until tomorrow."""
 FAILED = frozenset({"failed", "unknown"})
 
 OF_THE_MESSAGES: Mapping[Never, Callable[[Snapshot], bool]] = {
@@ -34,7 +36,9 @@ OF_THE_MESSAGES: Mapping[Never, Callable[[Snapshot], bool]] = {
 """Why nobody need hear of these messages, by whatever transport."""
 
 OF_THE_WAY: Mapping[Never, Callable[[Snapshot, str], bool]] = {
-    "preferences": lambda s, way: not (getattr(s.preferences.channels, way) and s.preferences.categories.messages),
+    "preferences": lambda s, way: (
+        not (getattr(s.preferences.channels, way) and getattr(s.preferences.categories, s.category))
+    ),
     "transport_off": lambda s, way: not s.ways[way].on,
     "no_subscription": lambda s, way: way == "push" and not s.target.reachable_by(way),
     "no_address": lambda s, way: not s.target.reachable_by(way),
@@ -120,7 +124,8 @@ def free(s: Snapshot) -> Decision | None:
     return _later(s, until, s.way.held_by) if until is not None and until > s.now else None
 
 
-GATES = (concerned, reachable, somewhere, looking, paused, quiet, grace, turn, free)
+Gate: TypeAlias = Callable[[Snapshot], Decision | None]
+GATES: tuple[Gate, ...] = (concerned, reachable, somewhere, looking, paused, quiet, grace, turn, free)
 
 
 def sending(s: Snapshot) -> Send:
@@ -160,15 +165,14 @@ def _turn_after(s: Snapshot, better: Earlier) -> datetime | None:
         return better.at + lead
     if better.progress == "sending":
         return s.now + max(lead, AT_LEAST)
-    if better.progress != "to_come" or _not_worth_waiting(s, better):
+    if better.progress != "to_come" or unreachable(s, better.transport) is not None:
         return None
-    return max(better.at or s.now, s.now) + max(lead, AT_LEAST)
-
-
-def _not_worth_waiting(s: Snapshot, better: Earlier) -> bool:
-    if unreachable(s, better.transport) is not None:
-        return True
-    return _ahead(s.ways[better.transport].held_until, s.now) or better.reason in CAPPED
+    due = max(better.at or s.now, s.now)
+    free_at = s.ways[better.transport].held_until or s.now
+    put_off = due if better.reason in HELD else s.now
+    if max(free_at, put_off) > s.now + SHORT_HOLD:
+        return None
+    return max(due, free_at) + max(lead, AT_LEAST)
 
 
 def _later(s: Snapshot, until: datetime, reason: NotNow, where: Whereabouts | None = None) -> Postpone:

@@ -1,5 +1,6 @@
 """Every reason for what is decided: the one list that the ledger, open alerts, operators and the guide share."""
 
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 Never: TypeAlias = Literal[
@@ -33,7 +34,40 @@ NotNow: TypeAlias = Literal[
 ]
 """Why something isn't sent now. All of it passes, and then it is decided again."""
 
+CHOSEN: frozenset[NotNow] = frozenset({"paused", "quiet_hours"})
+"""What people put off by their own choice, and what another choice may end."""
+
 Now: TypeAlias = Literal["first_choice", "stayed_unread", "others_failed"]
 """Why something is sent now by this transport."""
 
 Reason: TypeAlias = Never | NotNow | Now
+
+MEANING: Mapping[Reason, str] = {
+    "deactivated": "the person is gone",
+    "not_participant": "they take no part in the channel",
+    "deleted": "what they hadn't seen was deleted",
+    "read": "nothing is left that they haven't seen",
+    "muted": "they muted the channel",
+    "preferences": "they switched it off",
+    "transport_off": "this transport isn't set up",
+    "no_address": "nobody knows an address",
+    "no_subscription": "no browser is subscribed to push",
+    "invalid_address": "the provider says that nothing can be sent to this address",
+    "opted_out": "the address wants no more of it",
+    "reached_otherwise": "a later step has told them already",
+    "time_zone_unknown": "quiet hours apply, and nobody knows where they are",
+    "on_screen": "the channel is on the screen of a device that they use",
+    "online_active": "they are using a device",
+    "paused": "they paused notifications",
+    "quiet_hours": "it is quiet where they are, or about to be",
+    "grace": "the message is too young",
+    "waiting_for_push": "push goes first, or needs time to be noticed",
+    "waiting_for_sms": "SMS goes first, or needs time to be noticed",
+    "on_hold": "the transport is held back because its provider fails",
+    "cost_cap": "the deployment's SMS of the day are used up",
+    "cost_cap_recipient": "the person's SMS of the day are used up",
+    "first_choice": "no better transport is possible",
+    "stayed_unread": "a better transport was accepted, and it stayed unread",
+    "others_failed": "a better transport failed, or nobody knows what became of it",
+}
+"""Each reason in words, for operators."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -42,6 +43,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     recipient: Recipient | None
     target: Target
     preferences: Preferences
+    category: Literal["messages", "invites"] = "messages"
     ways: Mapping[str, Way]
     """Every transport of the ladder."""
     earlier: tuple[Earlier, ...] = ()

@@ -3,7 +3,7 @@
 Rows are locked with NO KEY UPDATE: the next row of the same person and channel refers to them, and must not wait.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -55,6 +55,19 @@ WHERE ($1::text IS NULL OR user_id = $1) AND ($2::text IS NULL OR state = $2) AN
 ORDER BY id DESC LIMIT $4
 """
 
+LAST_OF = f"""
+SELECT {COLUMNS} FROM notification_deliveries WHERE user_id = $1 AND channel_id = $2 AND transport = $3
+ORDER BY to_seq DESC LIMIT $4
+"""
+
+BRING_FORWARD = """
+UPDATE notification_deliveries AS d SET due_at = $2
+FROM (SELECT id FROM notification_deliveries
+      WHERE user_id = ANY($1) AND state = 'pending' AND due_at > $2 AND split_part(reason, ',', 1) = ANY($3)
+      ORDER BY id FOR NO KEY UPDATE) AS theirs
+WHERE d.id = theirs.id
+"""
+
 
 async def add(connection: Connection, deliveries: Sequence[Delivery]) -> None:
     """Insert rows. The database refuses one whose range overlaps another of the person and channel."""
@@ -91,6 +104,18 @@ async def listing(
 ) -> list[Delivery]:
     """Return deliveries, newest first, older than `before`."""
     return [_delivery(row) for row in await connection.fetch(LIST, user_id, state, before, limit)]
+
+
+async def last_of(connection: Connection, user_id: str, channel_id: UUID, transport: str, limit: int) -> list[Delivery]:
+    """Return the newest deliveries to a person about a channel by a transport, newest first."""
+    return [_delivery(row) for row in await connection.fetch(LAST_OF, user_id, channel_id, transport, limit)]
+
+
+async def bring_forward(
+    connection: Connection, user_ids: Sequence[str], reasons: Collection[str], now: datetime
+) -> None:
+    """Let what was put off for one of these reasons be decided on now. The wait after a refusal stays as it is."""
+    await connection.execute(BRING_FORWARD, list(user_ids), now, list(reasons))
 
 
 def _delivery(row: object) -> Delivery:

@@ -1,14 +1,13 @@
 """Makes the links, and does what they ask for."""
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Awaitable, Callable
 
 import structlog
 
-from kernel.database import Database
+from kernel.database import Database, Transaction
 from modules.notifications.domain.preferences import Preferences
 from modules.notifications.ports import Recipient, Recipients
-from modules.notifications.store import alerts, people, secrets
+from modules.notifications.store import people, secrets
 from modules.notifications.unsubscribe.tokens import Wish, address_digest, read, token
 
 log = structlog.get_logger(__name__)
@@ -57,15 +56,14 @@ class Unsubscribing:
         links: Links,
         recipients: Recipients,
         defaults: Preferences,
-        clock: Callable[[], datetime],
-        on_alert: Callable[[], None],
+        reconsider: Callable[[Transaction, str], Awaitable[None]],
     ) -> None:
+        """Take what it needs. `reconsider`: decides anew on what is open for somebody, once a transaction commits."""
         self._database = database
         self._links = links
         self._recipients = recipients
         self._defaults = defaults
-        self._clock = clock
-        self._on_alert = on_alert
+        self._reconsider = reconsider
 
     async def reader(self, given: str) -> Reader | None:
         """Return whose link it is; None if it is none of ours. Changes nothing: scanners follow links, too."""
@@ -90,6 +88,5 @@ class Unsubscribing:
     async def _switch_off(self, user_id: str) -> None:
         async with self._database.transaction() as tx:
             if await people.end_email(tx.connection, user_id, self._defaults):
-                await alerts.bring_forward(tx.connection, [user_id], self._clock())
-                tx.after_commit(self._on_alert)
+                await self._reconsider(tx, user_id)
         log.info("unsubscribed", transport="email")

@@ -19,9 +19,11 @@ from kernel.database import Database
 from kernel.settings import Settings
 from kernel.telemetry import logging
 from modules.notifications.domain.outcomes import Accepted
+from modules.notifications.domain.preferences import Categories, Preferences
+from modules.notifications.store import people
 from modules.notifications.transports import Transport
 from modules.notifications.unsubscribe.tokens import LONGEST, read, token
-from modules.notifications.unsubscribe.unsubscribing import Links
+from modules.notifications.unsubscribe.unsubscribing import Links, Unsubscribing
 from tests.modules.notifications.conftest import PUBLIC_URL, Clock, House
 from tests.modules.notifications.email.test_mails import read as read_html
 from tests.modules.notifications.world import Person, World
@@ -97,6 +99,47 @@ async def test_many_clicks_at_once_with_other_choices(http: httpx.AsyncClient, l
     assert (after["categories"], after["quiet_hours"]) == (other["categories"], None)
     await http.post(link)
     assert (await choices(http))["channels"]["email"] is False
+
+
+class Rewriting(Unsubscribing):
+    """The broken variant: reads the choices, and writes them back without e-mail."""
+
+    async def _switch_off(self, user_id: str) -> None:
+        async with self._database.connection() as connection:
+            before = (await people.preferences_of(connection, [user_id])).get(user_id, self._defaults)
+        await asyncio.sleep(0.2)
+        channels = msgspec.structs.replace(before.channels, email=False)
+        async with self._database.transaction() as tx:
+            await people.save_preferences(tx.connection, user_id, msgspec.structs.replace(before, channels=channels))
+
+
+async def chosen_meanwhile(house: House, link: str, unsubscribing: Unsubscribing) -> bool:
+    """Return whether a choice that commits while somebody unsubscribes outlives that."""
+    before = await house.module.service.preferences("bo")
+    async with house.database.transaction() as tx:
+        await people.save_preferences(
+            tx.connection, "bo", msgspec.structs.replace(before, categories=Categories(False))
+        )
+        ending = asyncio.ensure_future(unsubscribing.end(link.partition("token=")[2]))
+        await asyncio.sleep(0.1)
+    await ending
+    after = await house.module.service.preferences("bo")
+    assert after.channels.email is False
+    return after.categories.messages is False
+
+
+async def test_a_choice_at_the_same_moment_is_not_undone(house: House, link: str, links: Links, world: World) -> None:
+    assert await chosen_meanwhile(house, link, house.module.unsubscribing)
+    service = house.module.service
+    careless = Rewriting(
+        database=house.database,
+        links=links,
+        recipients=world,
+        defaults=Preferences(),
+        reconsider=service.reconsider,
+    )
+    await service.choose("bo", Preferences())
+    assert not await chosen_meanwhile(house, link, careless)
 
 
 async def test_a_look_changes_nothing_and_asks_in_the_readers_language(http: httpx.AsyncClient, link: str) -> None:

@@ -1,0 +1,70 @@
+"""Answers what would happen now to a person's alerts of a channel, and why. Changes nothing."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from kernel.clock import rfc3339
+from kernel.database import Database
+from modules.notifications.domain.alerts import OpenAlert
+from modules.notifications.domain.explanation import Step, explained
+from modules.notifications.domain.ladder import LADDER, Earlier
+from modules.notifications.domain.snapshot import Snapshot
+from modules.notifications.ports import Span, SpanState
+from modules.notifications.snapshots import Snapshots
+from modules.notifications.store import alerts, deliveries
+
+LAST = 3
+
+
+class SupposedSpan(msgspec.Struct, frozen=True):
+    """One new message that has waited for as long as it takes."""
+
+    is_participant: bool
+    muted_until: datetime | None
+    unread_from_seq: int
+    unread_since: datetime
+    unread_count: int = 1
+    deleted_count: int = 0
+    sender_names: tuple[str, ...] = ()
+
+
+class Explaining:
+    """Takes the snapshots that the workers would take now, and says what they come to."""
+
+    def __init__(self, database: Database, snapshots: Snapshots, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._snapshots = snapshots
+        self._clock = clock
+
+    async def lines(self, user_id: str, channel_id: UUID) -> list[str]:
+        """Return the explanation, transport by transport."""
+        async with self._database.connection() as connection:
+            everything = await alerts.open_of(connection, user_id)
+            last = {name: await deliveries.last_of(connection, user_id, channel_id, name, LAST) for name in LADDER}
+        found = {alert.transport: alert for alert in everything if alert.span.channel_id == channel_id}
+        spans = [_span(user_id, channel_id, found.get(name), [d.to_seq or 0 for d in last[name]]) for name in LADDER]
+        snapshots = await self._snapshots.take(list(zip(spans, LADDER, strict=True)))
+        lines = [f"{user_id} in channel {channel_id}, at {rfc3339(self._clock())}"]
+        for span, snapshot in zip(spans, snapshots, strict=True):
+            alert = found.get(snapshot.transport)
+            supposed = snapshot if alert is not None else _supposed(snapshot, span)
+            lines += ["", *explained(Step(supposed, alert, last[snapshot.transport]))]
+        return lines
+
+
+def _span(user_id: str, channel_id: UUID, alert: OpenAlert | None, told_to: list[int]) -> Span:
+    if alert is not None:
+        return alert.span
+    new = max(told_to, default=0) + 1
+    return Span(user_id, channel_id, new, new)
+
+
+def _supposed(snapshot: Snapshot, span: Span) -> Snapshot:
+    real: SpanState = snapshot.span
+    since = snapshot.now - timedelta(seconds=snapshot.way.delay_s)
+    message = SupposedSpan(real.is_participant, real.muted_until, span.from_seq, since)
+    untouched = tuple(Earlier(better.transport) for better in snapshot.earlier)
+    return msgspec.structs.replace(snapshot, span=message, earlier=untouched, overtaken=False)
