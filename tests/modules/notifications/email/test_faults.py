@@ -2,11 +2,14 @@
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 
+from kernel.settings import Settings, SettingsError
 from kernel.smtp_url import smtp_server as server_of
 from modules.notifications.domain.outcomes import Accepted, Ambiguous, Fault, Outcome, Refused
+from modules.notifications.module import check
 from modules.notifications.transports.email.smtp import SmtpEmail, greeting
 from tests.modules.notifications.email.conftest import OFF, outgoing, over, texts, unsubscribe_link
 from tests.support.smtp_server import HANG, Hang, scripted, smtp_server
@@ -162,3 +165,12 @@ def test_how_we_greet(url: str, name: str) -> None:
 
 def test_the_link_of_these_tests_is_as_long_as_ours() -> None:
     assert len(OFF) > 150
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_certificates_that_cannot_be_used_are_noticed_at_start(tmp_path: Path, content: str | None) -> None:
+    pem = tmp_path / "ca.pem"
+    if content is not None:
+        pem.write_text(content)
+    with pytest.raises(SettingsError, match=r"PARLEY_SMTP_URL: ca=.*ca\.pem can't be used"):
+        check(Settings(smtp_url=f"smtps://mail.example?from=a@b.example&ca={pem}"))

@@ -1,5 +1,6 @@
 """A host's own catalogues: they go before ours, and what is wrong with one is said at start, with file and line."""
 
+import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from modules.notifications.wording.catalogue import CatalogueError, read
 from modules.notifications.wording.names import ISOLATE
 from modules.notifications.wording.texts import Texts, texts_of
 from tests.modules.notifications.wording.conftest import HEADER
+from tests.support.servers import PARLEY, environment
 
 LINK = "https://parley.example/channels/1"
 POLISH = """
@@ -162,3 +164,12 @@ def test_a_folder_that_is_none_is_refused(tmp_path: Path, what: str) -> None:
 def test_any_file_is_read_or_refused(text: str) -> None:
     with suppress(CatalogueError):
         read(HEADER + text, "fr")
+
+
+def test_neither_the_server_nor_its_check_starts_with_a_wrong_catalogue(tmp_path: Path) -> None:
+    (tmp_path / "fr.po").write_text(BUTTON.format("{"), encoding="utf-8")
+    surroundings = environment("postgresql://nobody@127.0.0.1:1/x", tmp_path, PARLEY_TEXTS_DIR=str(tmp_path))
+    for command in ("check-config", "serve"):
+        run = subprocess.run([PARLEY, command], env=surroundings, capture_output=True, text=True, check=False)
+        assert run.returncode == 2, run.stderr
+        assert f"{tmp_path / 'fr.po'}, line 1: unsubscribe.button has braces that don't match" in run.stderr
