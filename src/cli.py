@@ -124,14 +124,13 @@ def bench(arguments: tuple[str, ...]) -> None:
 @main.command("check-config")
 def check_config() -> None:
     """Print the effective settings, secrets masked; fail on any that is wrong."""
-    from kernel.vapid import signing_key
+    from modules.notifications.module import check
 
     settings = _settings()
-    if settings.vapid_private_key is not None:
-        try:
-            signing_key(settings)
-        except SettingsError as error:
-            _leave(error)
+    try:
+        check(settings)
+    except SettingsError as error:
+        _leave(error)
     for name, value in effective(settings).items():
         click.echo(f"{name}={value}")
 

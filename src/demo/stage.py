@@ -108,4 +108,5 @@ def _harmless(settings: Settings, url: str) -> Settings:
         twilio_from=None,
         twilio_messaging_service_sid=None,
         twilio_api_url=None,
+        smtp_url=None,
     )

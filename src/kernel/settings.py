@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from kernel.egress.policy import Policy
+from kernel.smtp_url import smtp_server
 from kernel.time_zones import is_time_zone
 
 LARGEST = 1e9
@@ -89,6 +90,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sms_max_per_recipient_per_day: Cap = 30
     sms_max_per_day: Cap = 10_000
     deliveries_kept_days: Positive = 400
+    default_locale: str = "en"
+    texts_dir: Path | None = None
 
     twilio_account_sid: str | None = None
     twilio_auth_token: Secret | None = None
@@ -180,7 +183,9 @@ def _contradictions(s: Settings) -> list[str]:
         problems.append("PARLEY_PUBLIC_URL: expected http(s)://host")
     if s.jwks_url and not re.match(r"\Ahttps?://[^/]+", s.jwks_url):
         problems.append("PARLEY_JWKS_URL: expected http(s)://host/…")
-    return problems + _twilio_problems(s) + _push_problems(s) + (_insecure(s) if s.production else [])
+    return (
+        problems + _twilio_problems(s) + _push_problems(s) + _smtp_problems(s) + (_insecure(s) if s.production else [])
+    )
 
 
 def _twilio_problems(s: Settings) -> list[str]:
@@ -205,6 +210,15 @@ def _push_problems(s: Settings) -> list[str]:
     except ValueError as error:
         problems.append(f"PARLEY_PUSH_ALLOWED_HOSTS: {error}")
     return problems
+
+
+def _smtp_problems(s: Settings) -> list[str]:
+    try:
+        if s.smtp_url is not None:
+            smtp_server(s.smtp_url)
+    except ValueError as error:
+        return [f"PARLEY_SMTP_URL: {error}"]
+    return []
 
 
 def _insecure(s: Settings) -> list[str]:

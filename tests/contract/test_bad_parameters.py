@@ -15,7 +15,7 @@ from tests.support.servers import Host
 NO_CHANNEL = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 ODDITIES = ("a b", "é", "a\n", "'", "a;b", "a%00", "👋")
-NEEDED = {"/api/search": {"q": "gate"}}
+NEEDED = {"/api/search": {"q": "gate"}, "/api/notifications/unsubscribe": {"token": "A"}}
 """Query parameters that have to be there."""
 
 

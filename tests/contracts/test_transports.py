@@ -9,13 +9,17 @@ from uuid import uuid4
 import pytest
 from twilio.http.async_http_client import AsyncTwilioHttpClient
 
+from kernel.smtp_url import smtp_server as server_of
 from kernel.telemetry import logging
 from modules.notifications.domain.outcomes import Accepted, Ambiguous, Fault, Outcome, Refused
 from modules.notifications.transports import Outgoing, Subscription, Target, Transport, Words
 from modules.notifications.transports.console import ConsoleSms
+from modules.notifications.transports.email.smtp import SmtpEmail
 from modules.notifications.transports.twilio import TwilioSms
+from modules.notifications.wording.texts import Texts, our_entries
 from tests.modules.notifications.pushing import pusher, subscription
 from tests.support.push_server import PushServer, push_server
+from tests.support.smtp_server import SmtpServer, smtp_server
 from tests.support.twilio_server import (
     ACCOUNT,
     SENDER,
@@ -32,6 +36,7 @@ from tests.support.twilio_server import (
 )
 
 PHONE = "+4915112345678"
+ADDRESS = "bo@people.example"
 WORDS = Words("Parley", "You have a new message from Ana", "https://parley.example/channels/1", "en")
 TEXT = f"{WORDS.text}\n{WORDS.link}"
 
@@ -47,7 +52,7 @@ def outgoing(attempt: int = 1) -> Outgoing:
         user_id="bo",
         channel_id=uuid4(),
         category="messages",
-        to=Target(phone=PHONE, subscriptions=tuple(BROWSERS)),
+        to=Target(phone=PHONE, email=ADDRESS, subscriptions=tuple(BROWSERS)),
         words=WORDS,
         validity_s=900,
     )
@@ -77,14 +82,30 @@ async def service() -> AsyncIterator[PushServer]:
         yield server
 
 
-@pytest.fixture(params=["console", "twilio", "push"])
+@pytest.fixture
+async def post() -> AsyncIterator[SmtpServer]:
+    async with smtp_server() as server:
+        yield server
+
+
+async def unsubscribe_link(user_id: str, _address: str) -> str:
+    return f"https://parley.example/off?{user_id}"
+
+
+def mailer(post: SmtpServer) -> SmtpEmail:
+    server = server_of(f"smtp://127.0.0.1:{post.port}?from=no-reply@parley.example")
+    return SmtpEmail(server, texts=Texts(our_entries()), unsubscribe_link=unsubscribe_link, known_as="parley.example")
+
+
+@pytest.fixture(params=["console", "twilio", "push", "email"])
 async def transport(
-    request: pytest.FixtureRequest, twilio: TwilioServer, service: PushServer
+    request: pytest.FixtureRequest, twilio: TwilioServer, service: PushServer, post: SmtpServer
 ) -> AsyncIterator[Transport]:
     made: dict[str, Callable[[], Transport]] = {
         "console": lambda: ConsoleSms(io.StringIO()),
         "twilio": lambda: over(twilio),
         "push": lambda: pusher(service),
+        "email": lambda: mailer(post),
     }
     adapter = made[request.param]()
     BROWSERS[:] = [subscription(service.subscribe())] if request.param == "push" else []
@@ -110,12 +131,12 @@ async def test_closing_twice_and_sending_again_is_fine(transport: Transport) -> 
     assert isinstance(await transport.send(outgoing()), Accepted)
 
 
-async def test_neither_number_nor_text_is_logged(transport: Transport) -> None:
+async def test_neither_addresses_nor_text_are_logged(transport: Transport) -> None:
     logs = io.StringIO()
     logging.configure("debug", to=logs)
     await transport.send(outgoing())
-    assert PHONE not in logs.getvalue()
-    assert "Ana" not in logs.getvalue()
+    for secret in (PHONE, ADDRESS, "Ana", WORDS.link):
+        assert secret not in logs.getvalue()
     assert not any(browser.endpoint in logs.getvalue() for browser in BROWSERS)
 
 

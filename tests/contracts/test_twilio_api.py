@@ -11,8 +11,7 @@ import pytest
 from twilio.rest.api.v2010.account.message import MessageList
 
 from modules.notifications.domain.outcomes import Accepted, Fault, Refused
-from modules.notifications.domain.wording import Words
-from modules.notifications.transports import Outgoing
+from modules.notifications.transports import Outgoing, Words
 from modules.notifications.transports.twilio import TwilioSms
 from tests.contracts.test_transports import outgoing, over
 from tests.support import twilio_api

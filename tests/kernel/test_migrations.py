@@ -35,6 +35,7 @@ REVISIONS = [
     "0007_alerts_by_transport",
     "0008_delivery_machine",
     "0009_push",
+    "0010_notification_secrets",
 ]
 
 CATALOGUE = """

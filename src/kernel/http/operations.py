@@ -53,7 +53,7 @@ class Operation(msgspec.Struct, frozen=True):
         """Type of what a success answers."""
         returned = self.handler.parsed_fn_signature.return_type
         if returned.is_subclass_of(Response):
-            return returned.inner_types[0].annotation
+            return returned.inner_types[0].raw
         return returned.raw
 
     @property

@@ -19,11 +19,11 @@ from modules.notifications.domain.circuit import CLOSED, Circuit
 from modules.notifications.domain.costs import AHEAD, Caps, counts_since, free_at, hour_of, next_free, turns
 from modules.notifications.domain.delivery import Delivery
 from modules.notifications.domain.reasons import NotNow
-from modules.notifications.domain.wording import body_of, length
 from modules.notifications.metrics import SMS_CAPPED, TRANSPORT_HELD
 from modules.notifications.store import circuits, usage
 from modules.notifications.store.people import address_hash
 from modules.notifications.transports import Outgoing
+from modules.notifications.wording.sms import length, sms
 
 log = structlog.get_logger(__name__)
 
@@ -134,7 +134,7 @@ class Admission:
 
     async def _charge(self, tx: Transaction, now: datetime, turn: datetime, message: Outgoing) -> Answer:
         scope, hour = scope_of(message.to.phone or ""), hour_of(now)
-        segments = length(body_of(message.words)).segments
+        segments = length(sms(message.words)).segments
         used = await usage.used(tx.connection, [scope, usage.DEPLOYMENT], counts_since(now))
         over = self._over(used, scope, segments, now)
         if over is not None:

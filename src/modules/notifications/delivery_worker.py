@@ -31,13 +31,13 @@ from modules.notifications.domain.delivery import NEXT, Delivery, abandoned, cla
 from modules.notifications.domain.gates import LONGEST_VALIDITY
 from modules.notifications.domain.ladder import LADDER
 from modules.notifications.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
-from modules.notifications.domain.wording import words
 from modules.notifications.ledger import Ledger
 from modules.notifications.snapshots import Snapshots
 from modules.notifications.store import circuits
 from modules.notifications.store import deliveries as rows
 from modules.notifications.subscriptions import PushSubscriptions
 from modules.notifications.transports import Outgoing, Transport
+from modules.notifications.wording.texts import Texts
 from modules.notifications.worker import POLL_S, Worker
 
 log = structlog.get_logger(__name__)
@@ -76,6 +76,7 @@ class DeliveryWorker(Worker):
         transports: Mapping[str, Transport],
         admission: Admission,
         breaker: Breaker,
+        texts: Texts,
         link: Callable[[UUID], str],
         clock: Callable[[], datetime],
     ) -> None:
@@ -87,6 +88,7 @@ class DeliveryWorker(Worker):
         self._transports = transports
         self._admission = admission
         self._breaker = breaker
+        self._texts = texts
         self._link = link
         self._clock = clock
         self._in_hand: dict[asyncio.Task[None], str] = {}
@@ -208,7 +210,7 @@ class DeliveryWorker(Worker):
             channel_id=delivery.channel_id,
             category=delivery.category,
             to=snapshot.target,
-            words=words(locale, snapshot.span.unread_count, names, link),
+            words=self._texts.words(locale, snapshot.span.unread_count, names, link),
             validity_s=validity_s,
         )
 

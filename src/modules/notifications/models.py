@@ -179,3 +179,11 @@ class PushSubscriptionRow(Base):
         UniqueConstraint("endpoint", name="uq_notification_push_subscriptions_endpoint"),
         Index("ix_notification_push_subscriptions_user_id_updated_at", "user_id", "updated_at"),
     )
+
+
+class SecretRow(Base):
+    """A secret that was made up on first need, for all instances: what it signed is good as long as it is kept."""
+
+    __tablename__ = "notification_secrets"
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    secret: Mapped[bytes] = mapped_column(LargeBinary)

@@ -16,8 +16,11 @@ from litestar import Router
 from litestar.di import Provide
 
 from bus import Bus
+from kernel.clock import now
 from kernel.database import Database
-from kernel.settings import Settings
+from kernel.settings import Settings, SettingsError
+from kernel.smtp_url import smtp_server
+from kernel.vapid import signing_key
 from modules.identity.events import UserDeactivated
 from modules.messaging.events import MessageCreated
 from modules.notifications.admission import Admission
@@ -41,8 +44,12 @@ from modules.notifications.store import circuits
 from modules.notifications.store.alerts import Delays
 from modules.notifications.transports import Transport
 from modules.notifications.transports.console import ConsoleSms
+from modules.notifications.transports.email.smtp import SmtpEmail, UnsubscribeLink, greeting
 from modules.notifications.transports.twilio import TwilioSms
 from modules.notifications.transports.twilio_webhooks import TwilioWebhooks
+from modules.notifications.unsubscribe import routes as unsubscribe
+from modules.notifications.unsubscribe.unsubscribing import Links, Unsubscribing
+from modules.notifications.wording.texts import Texts, texts_of
 from modules.notifications.worker import Worker
 
 log = structlog.get_logger(__name__)
@@ -76,7 +83,10 @@ class NotificationsModule:
         self._clock = DatabaseClock(database)
         self._now = clock = clock or self._clock
         self._push = push = Push(settings, database, clock)
-        self._transports = transports_of(settings, console, push) if transports is None else transports
+        texts = texts_of(settings)
+        links = Links(database=database, public_url=settings.public_url)
+        email = email_of(settings, texts, links.link, clock)
+        self._transports = transports_of(settings, console, push, email) if transports is None else transports
         breaker, admission = Breaker(clock), admission_of(settings, clock)
         ledger = Ledger(bus, breaker, clock)
         policy = policy_of(settings, self._transports.keys())
@@ -100,6 +110,7 @@ class NotificationsModule:
             transports=self._transports,
             admission=admission,
             breaker=breaker,
+            texts=texts,
             link=_links(settings.public_url),
             clock=clock,
         )
@@ -117,9 +128,17 @@ class NotificationsModule:
             ledger=ledger,
             defaults=policy.defaults,
             delays=delays,
+            texts=texts,
             clock=clock,
             on_alert=self.alert_worker.wake,
             on_delivery=self.delivery_worker.wake,
+        )
+        self.unsubscribing = Unsubscribing(
+            database=database,
+            links=links,
+            recipients=recipients,
+            defaults=policy.defaults,
+            reconsider=self.service.reconsider,
         )
         webhooks = TwilioWebhooks(
             account_sid=settings.twilio_account_sid,
@@ -129,11 +148,13 @@ class NotificationsModule:
         self.routes = [
             Router(
                 path="/",
-                route_handlers=[*HANDLERS, *push_routes.HANDLERS],
+                route_handlers=[*HANDLERS, *push_routes.HANDLERS, *unsubscribe.HANDLERS],
                 dependencies={
                     "notifications": Provide(lambda: self.service, sync_to_thread=False),
                     "push": Provide(lambda: push.registry, sync_to_thread=False),
                     "twilio_webhooks": Provide(lambda: webhooks, sync_to_thread=False),
+                    "unsubscribing": Provide(lambda: self.unsubscribing, sync_to_thread=False),
+                    "texts": Provide(lambda: texts, sync_to_thread=False),
                 },
             )
         ]
@@ -154,6 +175,8 @@ class NotificationsModule:
             log.warning("push_off", hint="`parley keys vapid` makes what PARLEY_VAPID_PRIVATE_KEY needs to push")
         if "sms" not in self._transports:
             log.warning("sms_off", hint="set TWILIO_ACCOUNT_SID and its companions to send SMS")
+        if "email" not in self._transports:
+            log.info("email_off", hint="set PARLEY_SMTP_URL to send e-mail")
         await self._clock.compare()
         async with self._database.transaction() as tx:
             await circuits.resume(tx.connection, self._transports.keys(), self._now())
@@ -172,9 +195,20 @@ class NotificationsModule:
         return self._clock, self.alert_worker, self.delivery_worker, self.retention
 
 
-def transports_of(settings: Settings, console: TextIO, push: Push) -> Mapping[str, Transport]:
+def check(settings: Settings) -> None:
+    """Look at what settings only name: catalogues and certificates.
+
+    Raises:
+        SettingsError: one of them can't be used.
+    """
+    if settings.vapid_private_key is not None:
+        signing_key(settings)
+    email_of(settings, texts_of(settings), no_link, now)
+
+
+def transports_of(settings: Settings, console: TextIO, push: Push, email: Transport | None) -> Mapping[str, Transport]:
     """Return what can be sent by, in the order of the ladder."""
-    made = [push.transport, _sms(settings, console)]
+    made = [push.transport, _sms(settings, console), email]
     by_name = {transport.name: transport for transport in made if transport is not None}
     return {name: by_name[name] for name in LADDER if name in by_name}
 
@@ -208,6 +242,30 @@ def _sms(settings: Settings, console: TextIO) -> Transport | None:
             api_url=settings.twilio_api_url,
         )
     return None if settings.production else ConsoleSms(console)
+
+
+def email_of(
+    settings: Settings, texts: Texts, link: UnsubscribeLink, clock: Callable[[], datetime]
+) -> Transport | None:
+    """Return e-mail where it is set up, also in development: a catcher of mail takes one setting.
+
+    Raises:
+        SettingsError: the certificates can't be read.
+    """
+    if settings.smtp_url is None:
+        return None
+    server = smtp_server(settings.smtp_url)
+    try:
+        return SmtpEmail(
+            server, texts=texts, unsubscribe_link=link, known_as=greeting(settings.public_url), clock=clock
+        )
+    except OSError as error:
+        raise SettingsError([f"PARLEY_SMTP_URL: ca={server.ca} can't be used ({error.strerror or error})"]) from None
+
+
+async def no_link(_user_id: str, _address: str) -> str:
+    """Stand for the links where nothing is sent."""
+    return ""
 
 
 def _links(public_url: str) -> Callable[[UUID], str]:

@@ -1,6 +1,6 @@
 """What notifications do when something is heard, asked or reported. Sending is the workers' business."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from modules.messaging.events import MessageCreated
 from modules.notifications.breaker import jitter
 from modules.notifications.domain.alerts import OpenAlert, merge
 from modules.notifications.domain.delivery import Delivery, IllegalTransition, replayed, reported, tried_again
-from modules.notifications.domain.keywords import Language, Understood, understand
+from modules.notifications.domain.keywords import Understood, understand
 from modules.notifications.domain.outcomes import Report
 from modules.notifications.domain.preferences import Preferences
 from modules.notifications.domain.reasons import CHOSEN
@@ -22,22 +22,9 @@ from modules.notifications.ledger import Ledger
 from modules.notifications.push import store as subscriptions
 from modules.notifications.store import alerts, people
 from modules.notifications.store import deliveries as rows
+from modules.notifications.wording.texts import Texts
 
 log = structlog.get_logger(__name__)
-
-HELP_REPLY: Mapping[Language, str] = {
-    "en": "You get these SMS because messages wait for you. Reply STOP to end them, START to get them again.",
-    "es": "Recibe estos SMS porque tiene mensajes sin leer. Responda STOP para no recibir mas, START para volver.",
-    "fr": "Ces SMS vous signalent des messages non lus. Répondez STOP pour ne plus en recevoir, START pour reprendre.",
-    "de": "Diese SMS melden ungelesene Nachrichten. Antworten Sie STOP, um keine mehr zu bekommen, START für neue.",
-}
-STOP_REPLY: Mapping[Language, str] = {
-    "en": "You will get no more SMS from us. Reply START to get them again.",
-    "es": "Ya no va a recibir SMS nuestros. Responda START para volver a recibirlos.",
-    "fr": "Vous ne recevrez plus de SMS de notre part. Répondez START pour en recevoir à nouveau.",
-    "de": "Sie bekommen keine SMS mehr von uns. Antworten Sie START, um wieder welche zu bekommen.",
-}
-"""One segment each: they keep to GSM-7, in which some accents are missing."""
 
 
 class Notifications:
@@ -50,6 +37,7 @@ class Notifications:
         ledger: Ledger,
         defaults: Preferences,
         delays: alerts.Delays,
+        texts: Texts,
         clock: Callable[[], datetime],
         on_alert: Callable[[], None],
         on_delivery: Callable[[], None],
@@ -58,6 +46,7 @@ class Notifications:
         self._ledger = ledger
         self._defaults = defaults
         self._delays = delays
+        self._texts = texts
         self._clock = clock
         self._on_alert = on_alert
         self._on_delivery = on_delivery
@@ -87,11 +76,15 @@ class Notifications:
         """Replace a person's preferences. They count at once, also for what is open or was put off."""
         async with self._database.transaction() as tx:
             await people.save_preferences(tx.connection, user_id, chosen)
-            now = self._clock()
-            await alerts.bring_forward(tx.connection, [user_id], now)
-            await rows.bring_forward(tx.connection, [user_id], CHOSEN, now)
-            tx.after_commit(self._on_alert)
-            tx.after_commit(self._on_delivery)
+            await self.reconsider(tx, user_id)
+
+    async def reconsider(self, tx: Transaction, user_id: str) -> None:
+        """Decide anew, once the caller commits, on what is open for a person or was put off by their choice."""
+        now = self._clock()
+        await alerts.bring_forward(tx.connection, [user_id], now)
+        await rows.bring_forward(tx.connection, [user_id], CHOSEN, now)
+        tx.after_commit(self._on_alert)
+        tx.after_commit(self._on_delivery)
 
     async def open_alerts(self, user_id: str) -> list[OpenAlert]:
         """Return of what a person is yet to be alerted, when it is decided (again) whether, and what held it up."""
@@ -146,7 +139,8 @@ class Notifications:
         """Act upon an incoming SMS, once. `handled`: STOP, START or HELP where the provider answered itself.
 
         Returns:
-            What to reply; None for nothing, also where the provider replies to its own keywords.
+            What to reply, in the default language: a number may be anybody's. None for nothing, also where the
+            provider replies to its own keywords.
         """
         understood = understand(handled) or understand(body)
         if understood is None:
@@ -154,16 +148,17 @@ class Notifications:
         async with self._database.transaction() as tx:
             if not await people.remember_answer(tx.connection, provider_id):
                 return None
-            reply = await _act_upon(tx, understood, phone)
+            key = await _act_upon(tx, understood, phone)
         log.info("answer_understood", wish=understood.wish)
-        return None if handled else reply
+        return None if handled or key is None else self._texts.say(understood.language, key)
 
 
 async def _act_upon(tx: Transaction, understood: Understood, phone: str) -> str | None:
+    """Do as wished; return the key of the reply."""
     if understood.wish == "help":
-        return HELP_REPLY[understood.language]
+        return "sms.help_reply"
     if understood.wish == "start":
         await people.opt_in(tx.connection, ("sms", phone), "start")
         return None
     new = await people.opt_out(tx.connection, ("sms", phone), "stop")
-    return STOP_REPLY[understood.language] if new and not understood.keyword else None
+    return "sms.stop_reply" if new and not understood.keyword else None

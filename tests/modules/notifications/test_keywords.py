@@ -5,8 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modules.notifications.domain.keywords import Understood, understand
-from modules.notifications.domain.wording import Length, length
-from modules.notifications.service import HELP_REPLY, STOP_REPLY
 
 STOPS = {
     "en": [
@@ -120,8 +118,3 @@ def test_signs_and_spaces_around_a_word_dont_matter(word: str, around: str) -> N
     understood = understand(f"{around}{word}{around}")
     assert understood is not None
     assert understood.wish == "stop"
-
-
-def test_what_we_reply_is_one_segment() -> None:
-    for reply in [*HELP_REPLY.values(), *STOP_REPLY.values()]:
-        assert length(reply) == Length(gsm7=True, segments=1), reply

@@ -40,7 +40,7 @@ async def pushing(
 ) -> AsyncIterator[House]:
     """A house that pushes to that service, and sends SMS."""
     chosen = msgspec.structs.replace(settings, **twilio.settings(), push_allowed_hosts=(service.url,))
-    ways = transports_of(chosen, io.StringIO(), Push(chosen, database, clock))
+    ways = transports_of(chosen, io.StringIO(), Push(chosen, database, clock), None)
     house = House(database, chosen, world, clock, {name: ways[name] for name in ("push", "sms")})
     yield house
     await house.module.stop()

@@ -24,6 +24,12 @@ ON CONFLICT (user_id) DO UPDATE SET push = $2, sms = $3, email = $4, messages = 
     quiet_end = $8, quiet_time_zone = $9, paused_until = $10, updated_at = now()
 """
 
+EMAIL_OFF = """
+INSERT INTO notification_preferences (user_id, email, quiet_start, quiet_end, quiet_time_zone)
+VALUES ($1, false, $2, $3, $4)
+ON CONFLICT (user_id) DO UPDATE SET email = false, updated_at = now() WHERE notification_preferences.email
+"""
+
 FORGET = "DELETE FROM notification_preferences WHERE user_id = ANY($1)"
 
 FIND_ADDRESSES = """
@@ -83,6 +89,17 @@ async def save_preferences(connection: Connection, user_id: str, chosen: Prefere
         None if quiet is None else quiet.time_zone,
         chosen.paused_until,
     )
+
+
+async def end_email(connection: Connection, user_id: str, otherwise: Preferences) -> bool:
+    """Switch a person's e-mail off and leave the rest as it is, `otherwise` where they never chose.
+
+    One statement, so that a choice made at the same moment isn't undone. Returns whether it was on.
+    """
+    quiet = otherwise.quiet_hours
+    start, end = (None, None) if quiet is None else (_clock(quiet.window.start), _clock(quiet.window.end))
+    zone = None if quiet is None else quiet.time_zone
+    return await connection.execute(EMAIL_OFF, user_id, start, end, zone) != "INSERT 0 0"
 
 
 async def forget(connection: Connection, user_ids: Collection[str]) -> None:

@@ -7,7 +7,7 @@ import msgspec
 
 from modules.notifications.domain.addresses import Subscription, Target
 from modules.notifications.domain.outcomes import Outcome
-from modules.notifications.domain.wording import Words
+from modules.notifications.wording.words import Words
 
 __all__ = ["TIMEOUT_S", "Outgoing", "Subscription", "Target", "Transport", "Words"]
 
@@ -37,8 +37,8 @@ class Transport(Protocol):
     async def send(self, message: Outgoing) -> Outcome:
         """Hand over one message, with at most one request to an address, and tell what came of it.
 
-        Ends within `TIMEOUT_S` and raises nothing but cancellation: whatever isn't known to be a refusal is
-        `Ambiguous`. Logs neither addresses nor text.
+        Ends within a time limit of its own, well within a delivery's lease, and raises nothing but cancellation:
+        whatever isn't known to be a refusal is `Ambiguous`. Logs neither addresses nor text.
         """
         ...
 
@@ -48,3 +48,4 @@ class Transport(Protocol):
 
 
 TIMEOUT_S = 10.0
+"""For one request, unless a provider's ways ask for more."""

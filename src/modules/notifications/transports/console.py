@@ -3,8 +3,8 @@
 from typing import TextIO
 
 from modules.notifications.domain.outcomes import Accepted, Outcome
-from modules.notifications.domain.wording import body_of, length
 from modules.notifications.transports import Outgoing
+from modules.notifications.wording.sms import length, sms
 
 VISIBLE = 4
 
@@ -19,7 +19,7 @@ class ConsoleSms:
 
     async def send(self, message: Outgoing) -> Outcome:
         """Print it; that never fails in a way worth telling."""
-        phone, body = message.to.phone or "", body_of(message.words)
+        phone, body = message.to.phone or "", sms(message.words)
         number = phone[:VISIBLE] + "*" * (len(phone) - 2 * VISIBLE + 2) + phone[-2:]
         size = length(body)
         lines = body.replace("\n", "\n    ")

@@ -19,10 +19,10 @@ from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.rest import Client
 
 from modules.notifications.domain.outcomes import Accepted, Ambiguous, Fault, Outcome, Refused
-from modules.notifications.domain.wording import body_of, length
 from modules.notifications.metrics import SMS_SEGMENTS
 from modules.notifications.transports import TIMEOUT_S, Outgoing
 from modules.notifications.transports.twilio_codes import fault
+from modules.notifications.wording.sms import length, sms
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +62,7 @@ class TwilioSms:
             async with asyncio.timeout(self._timeout_s):
                 created = await self._connected().messages.create_async(
                     to=message.to.phone,
-                    body=body_of(message.words),
+                    body=sms(message.words),
                     status_callback=f"{self._callback}?{callback_query(message)}",
                     validity_period=message.validity_s,
                     **self._from,
@@ -71,7 +71,7 @@ class TwilioSms:
             return _outcome_of(error)
         if not created.sid:
             return Ambiguous("answer_without_sid")
-        SMS_SEGMENTS.inc(length(body_of(message.words)).segments)
+        SMS_SEGMENTS.inc(length(sms(message.words)).segments)
         return Accepted(created.sid)
 
     async def close(self) -> None:
