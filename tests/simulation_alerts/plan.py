@@ -120,7 +120,7 @@ class Drawing:
     def burst(self) -> Iterator[Act]:
         """A few messages, and people who read them soon, later or never."""
         at, where = self.moment(), self.place()
-        if self.dice.random() < 0.2:
+        if self.dice.random() < 0.4:
             yield from self.outage(at)
         for name in self.members[where]:
             if self.dice.random() < 0.25:
