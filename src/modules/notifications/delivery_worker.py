@@ -28,6 +28,7 @@ from modules.notifications.admission import LATER_S, Admission, Admitted, Charge
 from modules.notifications.breaker import Breaker, jitter
 from modules.notifications.domain.decision import Decision, Send, Snapshot, decide
 from modules.notifications.domain.delivery import NEXT, Delivery, abandoned, claimed, decided, deferred, settled
+from modules.notifications.domain.gates import LONGEST_VALIDITY
 from modules.notifications.domain.ladder import LADDER
 from modules.notifications.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
 from modules.notifications.domain.wording import words
@@ -45,6 +46,8 @@ CONCURRENCY = 8
 LEASE = timedelta(seconds=60)
 """Longer than deciding and calling take together; safety doesn't depend on it, only how soon a crash is noticed."""
 STOP_S = 5.0
+HANDOVER_S = 15
+"""So long after the decision the provider has the message at the latest."""
 OPEN = frozenset({"sending", "unknown"})
 """Where the outcome of a call is still awaited: `unknown` if we were slower than our lease."""
 RECORD_AGAIN_S = (0.2, 1.0, 5.0)
@@ -146,7 +149,9 @@ class DeliveryWorker(Worker):
             raise TypeError("Nobody knows what this delivery is about")
         [snapshot] = await self._snapshots.take([(delivery.span, delivery.transport)])
         decision = decide(snapshot)
-        message = self._outgoing(delivery, snapshot, decision) if isinstance(decision, Send) else None
+        message = None
+        if isinstance(decision, Send):
+            message = self._outgoing(delivery, snapshot, _validity_s(decision.validity_s))
         async with self._database.transaction() as tx:
             current = await rows.lock(tx.connection, delivery.id)
             if current is None or (current.state, current.claim_id) != ("claimed", delivery.claim_id):
@@ -193,7 +198,7 @@ class DeliveryWorker(Worker):
             return moved
         return msgspec.structs.replace(moved, message_count=snapshot.span.unread_count)
 
-    def _outgoing(self, delivery: Delivery, snapshot: Snapshot, decision: Send) -> Outgoing:
+    def _outgoing(self, delivery: Delivery, snapshot: Snapshot, validity_s: int) -> Outgoing:
         locale = None if snapshot.recipient is None else snapshot.recipient.locale
         names, link = snapshot.span.sender_names, self._link(snapshot.channel_id)
         return Outgoing(
@@ -204,7 +209,7 @@ class DeliveryWorker(Worker):
             category=delivery.category,
             to=snapshot.target,
             words=words(locale, snapshot.span.unread_count, names, link),
-            validity_s=decision.validity_s,
+            validity_s=validity_s,
         )
 
     async def _go_ahead(self, tx: Transaction, delivery: Delivery, until: datetime) -> bool:
@@ -232,3 +237,9 @@ class DeliveryWorker(Worker):
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._in_hand.pop(task, None)
         self.wake()
+
+
+def _validity_s(validity_s: int) -> int:
+    """Shorten a validity that ends with the beginning of quiet hours by what may pass before the provider counts it."""
+    full = validity_s >= LONGEST_VALIDITY.total_seconds()
+    return validity_s if full else max(1, validity_s - HANDOVER_S)

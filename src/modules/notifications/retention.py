@@ -16,6 +16,7 @@ import structlog
 
 from kernel.database import Database
 from modules.notifications.domain.costs import HOUR, counts_since
+from modules.notifications.metrics import LEDGER_TRIMMED
 from modules.notifications.store import retention
 from modules.notifications.worker import POLL_S, Worker
 
@@ -55,6 +56,7 @@ class Retention(Worker):
             after, removed = await retention.remove_deliveries(tx.connection, self._after, before, BATCH)
             answers = await retention.remove_answers(tx.connection, before, BATCH)
             usage = await retention.remove_usage(tx.connection, counts_since(now) - HOUR, BATCH)
+            tx.after_commit(lambda: LEDGER_TRIMMED.inc(removed))
         self._after = after
         if removed or answers:
             log.info("ledger_trimmed", deliveries=removed, answers=answers)

@@ -14,7 +14,6 @@ from kernel.clock import now
 from kernel.database import Connection, Database
 from kernel.settings import Settings
 from kernel.telemetry import logging
-from modules.notifications import admission
 from modules.notifications.domain.circuit import Circuit
 from modules.notifications.domain.delivery import Delivery
 from modules.notifications.store import circuits
@@ -210,7 +209,7 @@ async def test_without_turns_it_would_burst(
     async def nothing(*_: object) -> None:
         pass
 
-    monkeypatch.setattr(admission.circuits, "occupy", nothing)
+    monkeypatch.setattr(circuits, "occupy", nothing)
     timed, _ = await paced(dsn, settings, world, twilio, size=30)
     assert timed.most_within(1.0 - UNEVEN_S) > PER_S + 1
 

@@ -7,35 +7,34 @@ given. What then is left behind is taken up by the next module, after its leases
 
 import itertools
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from uuid import UUID, uuid4
 
 import msgspec
 import pytest
 
-from kernel.database import Database, Transaction
+from kernel.database import Database
 from kernel.settings import Settings
 from modules.notifications.delivery_worker import DeliveryWorker
-from modules.notifications.domain.delivery import Delivery, move
-from modules.notifications.domain.outcomes import Accepted, Outcome
+from modules.notifications.domain.delivery import Delivery
+from modules.notifications.domain.outcomes import Accepted
 from modules.notifications.store import deliveries as rows
-from modules.notifications.transports import Outgoing, Target, Transport, Words
-from modules.notifications.transports.twilio import TwilioSms
+from modules.notifications.transports import Transport
 from tests.modules.notifications.checker import contradictions, doubles, misranged, open_alerts, unfinished
 from tests.modules.notifications.conftest import Clock, House
-from tests.modules.notifications.world import EndlessUnread, message
-from tests.support.twilio_server import (
-    ACCOUNT,
-    SENDER,
-    TOKEN,
-    Behaviour,
-    TwilioServer,
-    accept,
-    break_down,
-    cut_off,
-    hang,
-    refuse,
+from tests.modules.notifications.crashing import (
+    CallsBeforeItCommits,
+    Crash,
+    CrashingDatabase,
+    CrashingTransport,
+    ForgetsWhatItClaimed,
+    Fuse,
+    RepeatsWhatItDoesntKnow,
+    house_of,
+    named,
 )
+from tests.modules.notifications.world import message
+from tests.support.twilio_server import Behaviour, TwilioServer, accept, break_down, cut_off, hang, refuse
 
 STEPS = 14
 """Two around each of six commits, and two around the call. `test_every_step_is_reached` holds it to that."""
@@ -52,88 +51,34 @@ BEHAVIOURS: dict[str, Behaviour] = {
 }
 
 
-class Crash(BaseException):
-    """The process dies here."""
-
-
-class Fuse:
-    """Burns one step at a time, and crashes at the last."""
-
-    def __init__(self, steps: int | None) -> None:
-        self.left = steps
-
-    def burn(self) -> None:
-        """Come to a step."""
-        if self.left is not None:
-            self.left -= 1
-            if self.left < 0:
-                raise Crash
-
-
-class CrashingDatabase(Database):
-    """A database during whose commits the process may die: before they happen, or after."""
-
-    def __init__(self, real: Database, fuse: Fuse) -> None:
-        self.pool, self.reserved, self.engine, self._fuse = real.pool, real.reserved, real.engine, fuse
-
-    @asynccontextmanager
-    async def transaction(self, *, reserved: bool = False) -> AsyncIterator[Transaction]:
-        """Run a transaction, with a step before and after its commit."""
-        async with super().transaction(reserved=reserved) as tx:
-            yield tx
-            self._fuse.burn()
-        self._fuse.burn()
-
-
-class CrashingTransport:
-    """A transport during whose calls the process may die: before the request, or once it was answered."""
-
-    name = "sms"
-
-    def __init__(self, real: Transport, fuse: Fuse) -> None:
-        self._real, self._fuse = real, fuse
-
-    async def send(self, message: Outgoing) -> Outcome:
-        """Send, with a step before and after."""
-        self._fuse.burn()
-        outcome = await self._real.send(message)
-        self._fuse.burn()
-        return outcome
-
-    async def close(self) -> None:
-        """Close."""
-        await self._real.close()
-
-
 class Bench:
     """One database and one provider, and modules that live and die on them."""
 
-    def __init__(self, database: Database, settings: Settings, twilio: TwilioServer) -> None:
+    def __init__(self, database: Database, settings: Settings, twilio: TwilioServer, transport: str) -> None:
         self.database, self.twilio, self.clock = database, twilio, Clock()
-        self._settings = msgspec.structs.replace(settings, default_quiet_hours="00:00-00:00", **twilio.settings())
-        self.sms = TwilioSms(
-            account_sid=ACCOUNT,
-            auth_token=TOKEN,
-            public_url="https://parley.example",
-            sender=SENDER,
-            api_url=twilio.url,
-            timeout_s=0.03,
+        self._settings = msgspec.structs.replace(
+            settings, default_quiet_hours="00:00-00:00", email_delay_s=120, **twilio.settings()
         )
+        self.provider = named(transport, twilio.url, timeout_s=0.03)
         self.people: list[tuple[str, UUID]] = []
         self.worker: type[DeliveryWorker] = DeliveryWorker
 
     async def live(self, fuse: Fuse) -> None:
         """Let a module do all that is due, until it is done or dies."""
-        house = self.house(CrashingDatabase(self.database, fuse), CrashingTransport(self.sms, fuse))
-        house.module.delivery_worker.__class__ = self.worker
+        house = self.house(CrashingDatabase(self.database, fuse), CrashingTransport(self.provider, fuse), self.worker)
         with suppress(Crash):
             await house.decide()
             await house.send()
 
-    def house(self, database: Database | None = None, transport: Transport | None = None) -> House:
+    def house(
+        self,
+        database: Database | None = None,
+        transport: Transport | None = None,
+        worker: type[DeliveryWorker] = DeliveryWorker,
+    ) -> House:
         """Return a house on this database and provider."""
-        transports = {"sms": transport or self.sms}
-        return House(database or self.database, self._settings, EndlessUnread(), self.clock, transports)
+        transports = {self.provider.name: transport or self.provider}
+        return house_of(database or self.database, self._settings, self.clock, transports, worker)
 
     async def somebody_is_written_to(self) -> None:
         """Let a message be heard, and its delay pass."""
@@ -162,10 +107,12 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(database: Database, settings: Settings, twilio: TwilioServer) -> AsyncIterator[Bench]:
-    bench = Bench(database, settings, twilio)
+async def bench(
+    request: pytest.FixtureRequest, database: Database, settings: Settings, twilio: TwilioServer
+) -> AsyncIterator[Bench]:
+    bench = Bench(database, settings, twilio, getattr(request, "param", "sms"))
     yield bench
-    await bench.sms.close()
+    await bench.provider.close()
 
 
 async def test_every_step_is_reached(bench: Bench) -> None:
@@ -178,6 +125,11 @@ async def test_every_step_is_reached(bench: Bench) -> None:
         await bench.settle_down()
 
 
+@pytest.mark.parametrize(
+    "bench",
+    ["sms", pytest.param("push", marks=pytest.mark.long), pytest.param("email", marks=pytest.mark.long)],
+    indirect=True,
+)
 async def test_no_crash_sends_twice_or_loses_an_alert(bench: Bench) -> None:
     """Each step with each answer; then pairs of crashes, the second in the module that cleans up after the first."""
     single = [(behaviour, [step]) for behaviour in BEHAVIOURS for step in range(STEPS)]
@@ -205,42 +157,6 @@ async def everything_is_reported(bench: Bench) -> None:
     for delivery_id in doubtful & made.keys():
         await house.reported(made[delivery_id], "delivered")
     assert {d.id for d in await bench.ledger() if d.state == "unknown"} == doubtful - made.keys()
-
-
-class RepeatsWhatItDoesntKnow(DeliveryWorker):
-    """Broken: takes a delivery that was being sent for one that wasn't."""
-
-    async def take_up(self) -> None:
-        async with self._database.transaction() as tx:
-            lost = await rows.take_abandoned(tx.connection, self._clock(), 100)
-            await self._ledger.save(tx, [move(one, "pending") for one in lost])
-
-
-class CallsBeforeItCommits(DeliveryWorker):
-    """Broken: calls the provider first and commits to `sending` afterwards."""
-
-    async def deliver(self, delivery: Delivery) -> None:
-        message = Outgoing(
-            delivery_id=delivery.id,
-            attempt=delivery.attempts + 1,
-            user_id=delivery.user_id,
-            channel_id=delivery.channel_id,
-            category=delivery.category,
-            to=Target(phone="+4915112345678"),
-            words=Words("x", "x", "x", "en"),
-            validity_s=600,
-        )
-        outcome = await self._transports["sms"].send(message)
-        begun = await self.begin(delivery)
-        if begun is not None:
-            await self.settle(begun, outcome)
-
-
-class ForgetsWhatItClaimed(DeliveryWorker):
-    """Broken: never looks for what dead workers left behind."""
-
-    async def take_up(self) -> None:
-        """Do nothing."""
 
 
 @pytest.mark.parametrize(

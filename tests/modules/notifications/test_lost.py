@@ -1,9 +1,13 @@
 """SMS that a signed report says were lost on the way: at most one new attempt, and only if it is still wanted."""
 
+from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
+from modules.notifications import service
+from modules.notifications.domain.delivery import Delivery, tried_again
 from tests.modules.notifications.checker import misranged
 from tests.modules.notifications.conftest import Clock, House
 from tests.modules.notifications.crowd import crowd, write_and_wait
@@ -122,3 +126,20 @@ async def test_a_new_attempt_that_is_refused_goes_the_way_of_all_refusals(
     clock.forward(minutes=15)
     twilio.script.append(refuse(400, 21610))
     assert [(d.state, d.reason) for d in await house.send()] == [("failed", "twilio_21610")]
+
+
+@pytest.mark.usefixtures("channel")
+async def test_without_a_memory_of_the_lost_one_it_would_go_on_for_ever(
+    house: House, clock: Clock, twilio: TwilioServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broken variant: every report of a loss is taken for the first."""
+
+    def forgetful(delivery: Delivery, *what: Any) -> Delivery | None:
+        return tried_again(msgspec.structs.replace(delivery, lost_attempt=0), *what)
+
+    monkeypatch.setattr(service, "tried_again", forgetful)
+    for _ in range(3):
+        await twilio.report(twilio.sent[-1], "undelivered", code=30003)
+        clock.forward(minutes=15)
+        await house.send()
+    assert len(twilio.sent) == 4
