@@ -27,10 +27,12 @@ from modules.identity.module import IdentityModule
 from modules.messaging.module import MessagingModule
 from modules.notifications.module import NotificationsModule
 from realtime.backplane import Backplane, MemoryBackplane
+from realtime.entrance import Entrance
 from realtime.hub import Hub
 from realtime.presence.memory import MemoryPresence
 from realtime.presence.port import Presence
 from realtime.presence.redis import RedisPresence
+from realtime.presence.watchers import Watchers
 from realtime.redis_backplane import RedisBackplane
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -49,6 +51,8 @@ class Parley:
         self.backplane: Backplane = RedisBackplane(settings.redis_url) if settings.redis_url else MemoryBackplane()
         self.hub = Hub(self.backplane)
         self.presence = presence_of(self.hub, settings)
+        self.watchers = Watchers(self.hub, self.presence)
+        self.entrance = Entrance(settings)
         self.signals = Signals(self.database)
         self.draining = False
         self.identity = IdentityModule(settings=settings, database=self.database, bus=self.bus)
@@ -59,7 +63,9 @@ class Parley:
             hub=self.hub,
             people=self.identity.directory,
             presence=self.presence,
+            watchers=self.watchers,
             authenticator=self.identity.authenticator,
+            entrance=self.entrance,
         )
         self.notifications = NotificationsModule(
             settings=settings,
@@ -81,7 +87,7 @@ class Parley:
     async def running(self) -> AsyncIterator[None]:
         """Open the database and start the parts in order; stop those that were started in the opposite order."""
         async with opened(self.settings, self.database), AsyncExitStack() as started:
-            for part in (self.backplane, self.presence, *self.modules, self.signals):
+            for part in (self.backplane, self.presence, self.watchers, *self.modules, self.signals):
                 await part.start()
                 started.push_async_callback(part.stop)
             self.bus.start(self.database)

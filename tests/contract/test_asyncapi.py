@@ -13,6 +13,7 @@ import pytest
 from kernel.http.asyncapi import tagged
 from modules.messaging.gateway import client_frames, server_frames
 from modules.messaging.gateway.contract import CHAT
+from realtime import frames
 from tests.contract.test_openapi import every
 from tests.support.chat import chat
 from tests.support.inputs import example
@@ -44,10 +45,11 @@ def fault(document: Json, side: str, frame: Json) -> str | None:
 def test_every_frame_of_both_sides_is_published(document: Json) -> None:
     assert document["asyncapi"] == "3.0.0"
     messages = document["channels"]["chat"]["messages"].keys()
-    incoming = {f"client.{kind.__struct_config__.tag}" for kind in client_frames.ClientFrame.__subclasses__()}
-    outgoing = {f"server.{kind.__struct_config__.tag}" for kind in tagged(server_frames.ServerFrame)}
+    incoming = {f"client.{kind.__struct_config__.tag}" for kind in frames.ClientFrame.__subclasses__()}
+    everywhere: tuple[Any, ...] = (frames.AuthRefreshed, frames.ErrorFrame, frames.Presence, frames.Pong)
+    outgoing = {f"server.{kind.__struct_config__.tag}" for kind in (*tagged(server_frames.ServerFrame), *everywhere)}
     assert messages == incoming | outgoing
-    assert set(get_args(client_frames.Incoming)) == set(client_frames.ClientFrame.__subclasses__())
+    assert set(get_args(client_frames.Incoming)) == set(frames.ClientFrame.__subclasses__())
     assert document["operations"].keys() == {f"chat.{name}" for name in incoming} | {"chat.tell"}
     for code in (4401, 4403, 4404, 4408, 4429, 4400, 4008, 1009, 1012, 1013):
         assert f"- {code}: " in document["channels"]["chat"]["description"]
