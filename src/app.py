@@ -1,5 +1,6 @@
 """The composition root: builds every part and wires it to the others. Nothing imports this but entry points."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -25,7 +26,7 @@ from kernel.telemetry.metrics import OUTBOX_AGE
 from modules.identity.events import UserDeactivated
 from modules.identity.module import IdentityModule
 from modules.messaging.module import MessagingModule
-from modules.notifications.module import NotificationsModule
+from modules.notifications.module import NotificationsModule, PersonalSockets
 from realtime.backplane import Backplane, MemoryBackplane
 from realtime.entrance import Entrance
 from realtime.hub import Hub
@@ -75,12 +76,25 @@ class Parley:
             presence=self.presence,
             recipients=self.identity.directory,
         )
-        self.modules = (self.identity, self.messaging, self.notifications)
+        self.personal = PersonalSockets(
+            settings=settings,
+            database=self.database,
+            hub=self.hub,
+            watchers=self.watchers,
+            authenticator=self.identity.authenticator,
+            admission=self.messaging.admission,
+            entrance=self.entrance,
+            people=self.identity.directory,
+            counts=self.messaging.counts,
+        )
+        self.modules = (self.identity, self.messaging, self.notifications, self.personal)
         self.identity.listen(self.signals)  # before those who ask it again
         self.messaging.listen(self.signals)
+        self.personal.listen(self.signals)
         self.identity.subscribe(self.bus)
         self.messaging.subscribe(self.bus)
         self.notifications.subscribe(self.bus)
+        self.personal.subscribe(self.bus)
         self.bus.on(UserDeactivated, lambda event: self.messaging.gateway.close_user(event.user_id))
 
     @asynccontextmanager
@@ -97,7 +111,9 @@ class Parley:
     async def drain(self, *, within_s: float = 1.0) -> None:
         """Stop being ready and ask clients to reconnect elsewhere; what was sent is still written."""
         self.draining = True
-        await self.messaging.gateway.drain(within_s=within_s)
+        async with asyncio.TaskGroup() as endpoints:
+            for endpoint in (self.messaging.gateway, self.personal.endpoint):
+                endpoints.create_task(endpoint.drain(within_s=within_s))
 
     def needed(self) -> dict[str, health.Check]:
         """Return what readiness depends on."""
@@ -139,7 +155,9 @@ def create_app(settings: Settings | None = None, *, parley: Parley | None = None
         async with parley.running():
             yield
 
-    published = PublishedRoutes(about(parley.settings.public_url), sockets=parley.messaging.sockets)
+    published = PublishedRoutes(
+        about(parley.settings.public_url), sockets=(*parley.messaging.sockets, *parley.personal.sockets)
+    )
     per_s = parley.settings.max_requests_per_s
     app = Litestar(
         route_handlers=[

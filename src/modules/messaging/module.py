@@ -15,6 +15,7 @@ from modules.identity.events import USER_SIGNAL, UserDeactivated
 from modules.messaging.contacts import Acquaintance, Anybody, Nobody
 from modules.messaging.contexts import Contexts
 from modules.messaging.conversations import Conversations
+from modules.messaging.counts import Counts
 from modules.messaging.events import MessageCreated, MessageDeleted, MessageRevised
 from modules.messaging.gateway.broadcast import Broadcast
 from modules.messaging.gateway.contract import CHAT
@@ -88,6 +89,7 @@ class MessagingModule:
         opening = Opening(acquaintance, broadcast, changes, max_participants=limit)
         groups = Groups(database, membership, acquaintance, changes, max_participants=limit)
         self.conversations = Conversations(database)
+        self.counts = Counts(database)
         self.writer = writer
         resumption = Resumption(database, reading, broadcast)
         self.typing = Typing(hub, database)

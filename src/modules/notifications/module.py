@@ -25,6 +25,7 @@ from modules.notifications.alert_worker import AlertWorker
 from modules.notifications.delivery_worker import DeliveryWorker
 from modules.notifications.domain.preferences import defaults
 from modules.notifications.ledger import Ledger
+from modules.notifications.personal.part import PersonalSockets
 from modules.notifications.ports import Conversations, Presence, Recipients
 from modules.notifications.routes import HANDLERS
 from modules.notifications.service import Notifications
@@ -34,6 +35,8 @@ from modules.notifications.transports import Transport
 from modules.notifications.transports.console import ConsoleSms
 from modules.notifications.transports.twilio import TwilioSms
 from modules.notifications.transports.twilio_webhooks import TwilioWebhooks
+
+__all__ = ["NotificationsModule", "PersonalSockets", "transports_of"]
 
 log = structlog.get_logger(__name__)
 

@@ -1,0 +1,61 @@
+"""The post: what is told to people is told to each of their personal sockets, on every instance.
+
+Overview: one message between instances for all who are told the same, on the topic that every instance with a
+personal socket hears.
+
+Concurrency: single-threaded, on the event loop; nothing here awaits.
+
+Guarantees: in the order of telling, from each instance; a socket that can't take it is closed with 4008 instead of
+being left in a wrong belief. It is told once: what other instances couldn't hear is lost, and read over HTTP.
+"""
+
+from collections.abc import Collection
+
+import msgspec
+
+from realtime.company import Visitors
+from realtime.connection import ALWAYS
+from realtime.frame import Frame
+from realtime.frames import ServerFrame, frame
+from realtime.hub import Hub
+
+TOPIC = "personal"
+"""Heard by every instance that has a personal socket."""
+TOLD = b"N"
+"""Between instances: a frame, and whom it is for."""
+
+encode = msgspec.msgpack.Encoder().encode
+
+
+class Parcel(msgspec.Struct, frozen=True, array_like=True):
+    """A frame, and whom it is for."""
+
+    user_ids: list[str]
+    payload: bytes
+
+
+decode = msgspec.msgpack.Decoder(Parcel).decode
+
+
+class Post:
+    """Tells people."""
+
+    def __init__(self, hub: Hub, visitors: Visitors) -> None:
+        self._hub = hub
+        self._visitors = visitors
+        hub.on(TOLD, self._heard)
+
+    def tell(self, user_ids: Collection[str], content: ServerFrame) -> None:
+        """Send a frame to these people."""
+        told = frame(content)
+        self._tell_here(user_ids, told)
+        self._hub.relay(TOPIC, TOLD, encode(Parcel(list(user_ids), told.payload)))
+
+    def _heard(self, _topic: str, payload: bytes) -> None:
+        parcel = decode(payload)
+        self._tell_here(parcel.user_ids, Frame(parcel.payload))
+
+    def _tell_here(self, user_ids: Collection[str], told: Frame) -> None:
+        for user_id in user_ids:
+            for connection in self._visitors.connections_of(user_id):
+                connection.deliver(TOPIC, ALWAYS, told)
