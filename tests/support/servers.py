@@ -43,6 +43,11 @@ class Server:
         return f"ws://127.0.0.1:{self.port}/ws/chat"
 
     @property
+    def personal_url(self) -> str:
+        """Where its personal socket is."""
+        return f"ws://127.0.0.1:{self.port}/ws/notifications"
+
+    @property
     def pid(self) -> int:
         """The process id."""
         assert self._process is not None
