@@ -88,12 +88,12 @@ async def test_the_same_check_finds_a_page_that_is_taken_for_a_device(dsn: str, 
 
 async def test_sockets_of_a_person_are_counted_for_each_endpoint(scene: Scene) -> None:
     url, ben = scene.servers[0].personal_url, scene.tokens["ben"]
-    async with chat(url, ben), chat(url, ben), chat(url, ben), scene.socket("ben"):
-        async with websockets.connect(url, proxy=None) as one_too_many:
-            await one_too_many.send(json.dumps({"type": "auth", "token": ben}))
-            await one_too_many.wait_closed()
-            assert one_too_many.close_code == 4429
-            assert one_too_many.close_reason == "at most 3 sockets a user"
+    connecting = websockets.connect(url, proxy=None)
+    async with chat(url, ben), chat(url, ben), chat(url, ben), scene.socket("ben"), connecting as one_too_many:
+        await one_too_many.send(json.dumps({"type": "auth", "token": ben}))
+        await one_too_many.wait_closed()
+        assert one_too_many.close_code == 4429
+        assert one_too_many.close_reason == "at most 3 sockets a user"
     async with chat(url, ben):
         pass
 
