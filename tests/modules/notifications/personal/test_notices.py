@@ -16,11 +16,15 @@ from modules.notifications.personal.deltas import Delta
 from modules.notifications.personal.frames import Notice
 from modules.notifications.personal.part import PersonalSockets
 from tests.modules.notifications.personal.test_badges import ONE, TWO, Pair
+from tests.realtime.test_slow_readers import narrow
+from tests.support.chat import chat
 from tests.support.databases import Databases
 from tests.support.pages import Page, page_of
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.scene import Scene, two_hosts
 
+FLOOD = 2_000
+"""Notices: twice what the system's own buffers take for a reader."""
 WORDS = {
     "title": "Timesheets are due ⏰",
     "body": "Please confirm last week's hours.\nשלום",
@@ -162,6 +166,18 @@ def test_the_greatest_notice_to_the_most_people_is_taken(scene: Scene) -> None:
         scene.host.http.post("/api/users/batch", json={"users": people}).raise_for_status()
     answer = tell(scene, user_ids=many, title="\N{PARTY POPPER}" * 120, body="\N{PARTY POPPER}" * 1000)
     assert (answer.status_code, answer.json()["recipients"]) == (202, 1000)
+
+
+@pytest.mark.long
+async def test_who_does_not_read_is_cut_off_and_others_hear_everything(scene: Scene) -> None:
+    server, ben = scene.servers[ONE], scene.tokens["ben"]
+    line = narrow(server)
+    stalling = chat(server.personal_url, ben, sock=line, max_queue=1, close_timeout=0.1)
+    async with stalling as stalled, page_of(scene, "ben") as page:
+        for n in range(FLOOD):
+            await asyncio.to_thread(tell, scene, "ben", title=f"{n}", body="\N{PARTY POPPER}" * 1000)
+        assert [frame["title"] for frame in await heard(page)] == [f"{n}" for n in range(FLOOD)]
+        assert await stalled.closed() in {4008, 1006}, "who reads on only after five seconds finds the line dead"
 
 
 class Praised(Event, frozen=True, tag="tests.person.praised"):
