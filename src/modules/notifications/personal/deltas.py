@@ -17,10 +17,11 @@ Told: TypeAlias = Iterable[tuple[Collection[str], ServerFrame]]
 
 
 class Delta(msgspec.Struct, frozen=True):
-    """What an event of this kind, once committed, tells to whom."""
+    """What an event of this kind, once committed, tells to whom; and whether these people's contacts are others now."""
 
     event: type[Event]
     tells: Callable[[Any], Told]
+    changes_contacts: bool = False
 
 
 DELTAS: tuple[Delta, ...] = ()

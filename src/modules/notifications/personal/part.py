@@ -56,7 +56,8 @@ class PersonalSockets:
         """Wire it. `admission` and `entrance` are those of the chat socket, too; without `contacts` nobody has any."""
         visitors = Visitors(hub, TOPIC)
         self._deltas = deltas
-        self.post = Post(hub, visitors)
+        self.circle = Circle(watchers, visitors, contacts)
+        self.post = Post(hub, visitors, self.circle.changed)
         self.badges = Badges(hub=hub, visitors=visitors, counts=counts)
         self.hints = Hints(
             hub=hub,
@@ -65,7 +66,6 @@ class PersonalSockets:
             on_changed=self.badges.changed,
             on_doubt=self.badges.in_doubt,
         )
-        self.circle = Circle(watchers, visitors, contacts)
         self.endpoint = PersonalEndpoint(
             hub=hub,
             visitors=visitors,
@@ -105,6 +105,7 @@ class PersonalSockets:
     async def start(self) -> None:
         """Begin."""
         self.expulsion.start()
+        self.circle.start()
         self.badges.start()
         self.hints.start()
 
@@ -112,8 +113,9 @@ class PersonalSockets:
         """End; sockets were sent elsewhere before."""
         await self.hints.stop()
         await self.badges.stop()
+        await self.circle.stop()
         await self.expulsion.stop()
 
     def _tell(self, delta: Delta, event: Any) -> None:
         for user_ids, content in delta.tells(event):
-            self.post.tell(user_ids, content)
+            self.post.tell(user_ids, content, contacts_changed=delta.changes_contacts)

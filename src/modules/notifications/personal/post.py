@@ -9,7 +9,7 @@ Guarantees: in the order of telling, from each instance; a socket that can't tak
 being left in a wrong belief. It is told once: what other instances couldn't hear is lost, and read over HTTP.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import msgspec
 
@@ -28,10 +28,11 @@ encode = msgspec.msgpack.Encoder().encode
 
 
 class Parcel(msgspec.Struct, frozen=True, array_like=True):
-    """A frame, and whom it is for."""
+    """A frame, whom it is for, and whether they have other contacts now."""
 
     user_ids: list[str]
     payload: bytes
+    contacts_changed: bool
 
 
 decode = msgspec.msgpack.Decoder(Parcel).decode
@@ -40,22 +41,25 @@ decode = msgspec.msgpack.Decoder(Parcel).decode
 class Post:
     """Tells people."""
 
-    def __init__(self, hub: Hub, visitors: Visitors) -> None:
+    def __init__(self, hub: Hub, visitors: Visitors, on_contacts_changed: Callable[[str], None]) -> None:
         self._hub = hub
+        self._on_contacts_changed = on_contacts_changed
         self._visitors = visitors
         hub.on(TOLD, self._heard)
 
-    def tell(self, user_ids: Collection[str], content: ServerFrame) -> None:
-        """Send a frame to these people."""
-        told = frame(content)
-        self._tell_here(user_ids, told)
-        self._hub.relay(TOPIC, TOLD, encode(Parcel(list(user_ids), told.payload)))
+    def tell(self, user_ids: Collection[str], content: ServerFrame, *, contacts_changed: bool = False) -> None:
+        """Send a frame to these people; `contacts_changed`: look again who their contacts are."""
+        parcel = Parcel(list(user_ids), frame(content).payload, contacts_changed)
+        self._tell_here(parcel)
+        self._hub.relay(TOPIC, TOLD, encode(parcel))
 
     def _heard(self, _topic: str, payload: bytes) -> None:
-        parcel = decode(payload)
-        self._tell_here(parcel.user_ids, Frame(parcel.payload))
+        self._tell_here(decode(payload))
 
-    def _tell_here(self, user_ids: Collection[str], told: Frame) -> None:
-        for user_id in user_ids:
+    def _tell_here(self, parcel: Parcel) -> None:
+        told = Frame(parcel.payload)
+        for user_id in parcel.user_ids:
             for connection in self._visitors.connections_of(user_id):
                 connection.deliver(TOPIC, ALWAYS, told)
+            if parcel.contacts_changed:
+                self._on_contacts_changed(user_id)

@@ -1,20 +1,13 @@
 """Notices of the host: to every personal socket of those whom they are for, once, and to nobody else."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
 import httpx
-import msgspec
 import pytest
 
-from bus import Bus
-from bus.events import Event
-from kernel.database import Database
-from modules.notifications.personal.deltas import Delta
-from modules.notifications.personal.frames import Notice
-from modules.notifications.personal.part import PersonalSockets
 from tests.modules.notifications.personal.test_badges import ONE, TWO, Pair
 from tests.realtime.test_slow_readers import narrow
 from tests.support.chat import chat
@@ -178,29 +171,3 @@ async def test_who_does_not_read_is_cut_off_and_others_hear_everything(scene: Sc
             await asyncio.to_thread(tell, scene, "ben", title=f"{n}", body="\N{PARTY POPPER}" * 1000)
         assert [frame["title"] for frame in await heard(page)] == [f"{n}" for n in range(FLOOD)]
         assert await stalled.closed() in {4008, 1006}, "who reads on only after five seconds finds the line dead"
-
-
-class Praised(Event, frozen=True, tag="tests.person.praised"):
-    """Somebody was praised."""
-
-    user_id: str
-
-
-async def test_what_a_module_publishes_is_told_by_one_entry(database: Database) -> None:
-    """As the events of contacts and invitations will be."""
-    told: list[tuple[list[str], Notice]] = []
-
-    class Told:
-        def tell(self, user_ids: Sequence[str], content: Any) -> None:
-            told.append((list(user_ids), content))
-
-    praise = Notice(title="Well done", body="Everybody says so")
-    bus, sockets = Bus(), PersonalSockets.__new__(PersonalSockets)
-    sockets.post = Told()  # type: ignore[assignment]
-    delta = Delta(Praised, lambda event: [([event.user_id], praise)])
-    bus.on(Praised, lambda event: sockets._tell(delta, event))
-    async with database.transaction() as tx:
-        await bus.publish(tx, Praised(user_id="ana"))
-        assert told == []
-    assert told == [(["ana"], praise)]
-    assert msgspec.json.encode(praise)
