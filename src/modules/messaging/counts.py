@@ -39,7 +39,7 @@ class Counts:
         self._database = database
 
     async def unread(self, pairs: Collection[Pair]) -> list[Unread]:
-        """Return what these people have yet to read in these channels, in the order asked."""
+        """Return what these people have yet to read in these channels; each pair is asked for once."""
         if not pairs:
             return []
         async with self._database.connection() as connection:

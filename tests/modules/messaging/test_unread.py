@@ -140,17 +140,19 @@ class Conversation(RuleBasedStateMachine):
 
     def is_counted_for_badges(self, who: str, unread: int) -> None:
         """Asked for many at once, the counts are those of the inbox, and the newest unread message is named."""
-        pairs = [(self.party.ids[name], UUID(self.channel)) for name in (*PEOPLE, who)]
-        counted = asyncio.run(counts_of(self.party.dsn, pairs))
-        assert [(one.user_id, one.channel_id) for one in counted] == pairs
-        for name, one in zip((*PEOPLE, who), counted, strict=True):
+        channel = UUID(self.channel)
+        counted = asyncio.run(counts_of(self.party.dsn, [(self.party.ids[name], channel) for name in PEOPLE]))
+        found = {(one.user_id, one.channel_id): one for one in counted}
+        assert len(counted) == len(found) == len(PEOPLE)
+        for name in PEOPLE:
+            one = found[self.party.ids[name], channel]
             new = self.model.unread(name) if name in self.model.present else 0
             assert (one.unread_count, one.total_unread) == (new, new), name
             newest = self.model.newest_unread(name) if new else None
             assert one.message_id == (None if newest is None else UUID(newest.id))
             assert one.sender_id == (None if newest is None else self.party.ids[newest.sender])
             assert (one.created_at is None) == (newest is None)
-        assert counted[-1].unread_count == unread
+        assert found[self.party.ids[who], channel].unread_count == unread
 
     def shows_the_last(self, last: dict[str, Any] | None) -> None:
         """The newest message is shown as it is now."""

@@ -61,8 +61,7 @@ class Badges:
 
     def in_doubt(self) -> None:
         """Count soon what has changed lately: not all of it may have been told."""
-        self._doubt_since = self._doubt_since or now() - MARGIN
-        self._awake.set()
+        self._doubt(now() - MARGIN)
 
     def start(self) -> None:
         """Begin."""
@@ -76,6 +75,10 @@ class Badges:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+
+    def _doubt(self, since: datetime) -> None:
+        self._doubt_since = since if self._doubt_since is None else min(since, self._doubt_since)
+        self._awake.set()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -94,17 +97,19 @@ class Badges:
             await asyncio.sleep(max(REST_S, loop.time() - began))
 
     async def _look_back(self) -> None:
-        """Find what may have changed unheard."""
-        since, began = self._doubt_since, now()
+        """Find what may have changed unheard. A doubt that comes meanwhile is looked into by another look."""
+        since, self._doubt_since = self._doubt_since, None
         if since is None:
             return
-        for people in _chunks(list(self._visitors.people)):
-            self._due.update(await self._counts.changed(people, since))
-        if self._doubt_since == since:
-            self._doubt_since = None
+        began = now()
+        try:
+            for people in _chunks(list(self._visitors.people)):
+                self._due.update(await self._counts.changed(people, since))
+        except BaseException:
+            self._doubt_since = since
+            raise
         if not self._hub.backplane.connected:
-            self._doubt_since = began - MARGIN
-            self._again = asyncio.get_running_loop().call_later(ALONE_S, self._awake.set)
+            self._again = asyncio.get_running_loop().call_later(ALONE_S, self._doubt, began - MARGIN)
 
     async def _round(self) -> None:
         due, self._due = self._due, set()
