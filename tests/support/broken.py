@@ -28,20 +28,15 @@ from modules.messaging.log import append, founding
 from modules.messaging.service import groups, opening
 from modules.messaging.store import channels, counts, inbox, marks, members, unread
 from modules.messaging.writer import queries
-from modules.notifications.personal import latest
-from modules.notifications.personal.badges import Badges
-from modules.notifications.personal.circle import Circle
-from modules.notifications.personal.hints import Hints
-from modules.notifications.personal.latest import Latest
 from realtime import socket
 from realtime.admission import Admission
-from realtime.company import Visitors
 from realtime.connection import Connection
 from realtime.draining import Draining
 from realtime.entrance import Entrance, Guest
 from realtime.expulsion import Expulsion
 from realtime.hub import Hub
 from realtime.presence import watchers
+from tests.support import broken_pages
 
 Patch = Callable[[Any, str, Any], None]
 
@@ -346,58 +341,6 @@ def deaf_to_users(patch: Patch) -> None:
         patch(Expulsion, name, lambda *_: None)
 
 
-def deaf_to_hints(patch: Patch) -> None:
-    """An instance doesn't hear whose counts the others change."""
-    patch(Hints, "_hinted", lambda *_: None)
-
-
-def badges_in_any_order(patch: Patch) -> None:
-    """Who has room again is told what waited after what is new."""
-    patch(latest, "RETRY_S", A_WHILE_S)
-    patch(Latest, "put", _put_at_once)
-
-
-def _put_at_once(self: Latest, connection: Connection, channel_id: Any, badge: Any) -> None:
-    if connection.has_room:
-        connection.send(badge)
-    else:
-        self._waiting.setdefault(connection, {}).setdefault(channel_id, badge)
-        self._try_later()
-
-
-def never_looks_back(patch: Patch) -> None:
-    """What wasn't heard of while others were out of reach is never looked for."""
-    patch(Badges, "in_doubt", lambda *_: None)
-
-
-def counts_as_a_device(patch: Patch) -> None:
-    """A personal socket is taken for somebody who is there."""
-    register, drop = Visitors.register, Visitors.drop
-
-    def registered(self: Visitors, connection: Connection) -> None:
-        register(self, connection)
-        self._hub.register(connection)
-
-    def dropped(self: Visitors, connection: Connection) -> None:
-        self._hub.drop(connection)
-        drop(self, connection)
-
-    patch(Visitors, "register", registered)
-    patch(Visitors, "drop", dropped)
-
-
-def acquainted(patch: Patch) -> None:
-    """Not broken: everybody who is called fay-something is a contact of ana-something of the same scene."""
-
-    class Fays:
-        async def all_contacts(self, user_id: str) -> list[str]:
-            name, _, scene = user_id.partition("-")
-            return [f"fay-{scene}"] if name == "ana" else []
-
-    init = Circle.__init__
-    patch(Circle, "__init__", lambda self, watchers, visitors, _: init(self, watchers, visitors, Fays()))
-
-
 def replace_known(holder: Any, name: str, value: Any) -> None:
     """`setattr`, but not of what isn't there."""
     getattr(holder, name)
@@ -405,5 +348,5 @@ def replace_known(holder: Any, name: str, value: Any) -> None:
 
 
 if __name__ == "__main__":
-    globals()[sys.argv.pop(1)](replace_known)
+    (globals() | vars(broken_pages))[sys.argv.pop(1)](replace_known)
     cli.main()

@@ -13,7 +13,7 @@ from modules.notifications.personal.latest import MAX_WAITING, RETRY_S, Latest
 from realtime.connection import TOO_SLOW
 from realtime.frame import Frame
 from tests.realtime.test_connection import Line, connection
-from tests.support import broken
+from tests.support import broken_pages
 
 X, Y = uuid4(), uuid4()
 LAGS = 800
@@ -60,7 +60,7 @@ async def test_the_newest_of_each_channel_in_their_order(latest: Latest) -> None
 async def test_the_same_check_finds_badges_in_any_order(latest: Latest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The broken variant."""
     patch: Callable[..., Any] = monkeypatch.setattr
-    broken.badges_in_any_order(patch)
+    broken_pages.badges_in_any_order(patch)
     monkeypatch.setattr(module, "RETRY_S", RETRY_S)
     assert await lagging(latest) != [(X, 1), (X, 6), (Y, 7)]
 
