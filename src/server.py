@@ -12,6 +12,7 @@ import uvicorn
 from litestar import Litestar
 
 from app import Parley, create_app
+from kernel.http.protocol import ParleyHttpProtocol
 from kernel.settings import Settings
 from realtime.protocol import ParleyWebSocketProtocol
 
@@ -81,6 +82,7 @@ def build(settings: Settings, *, host: str, port: int) -> Server:
         app,
         host=host,
         port=port,
+        http=ParleyHttpProtocol,
         ws=ParleyWebSocketProtocol,
         ws_max_size=settings.max_frame_bytes,
         ws_per_message_deflate=False,

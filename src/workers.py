@@ -11,8 +11,11 @@ Guarantees:
 - The others are started once the first takes requests. If it can't, its status is the whole's: nothing is tried for
   ever because of a wrong setting.
 - SIGTERM and Ctrl-C drain every worker, a second one hurries them; a worker whose parent is gone drains, too.
+- The end comes: a worker that stands still, and so isn't gone `STOP_WITHIN_S` after the first signal, or
+  `HURRY_WITHIN_S` after a second, is killed.
 """
 
+import math
 import mmap
 import multiprocessing
 import os
@@ -35,6 +38,9 @@ METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 """How the Prometheus client is told where processes share their figures; it looks when it is imported."""
 AT_LEAST_S = 1.0
 POLL_S = 0.1
+STOP_WITHIN_S = 40.0
+"""More than a worker takes that waits for everything as long as it may."""
+HURRY_WITHIN_S = 15.0
 
 
 def run(settings: Settings, *, host: str, port: int, count: int) -> int:
@@ -56,6 +62,7 @@ class Workers:
         self._up = mmap.mmap(-1, 1)
         self._born: dict[BaseProcess, float] = {}
         self._stopping = False
+        self._kill_at = math.inf
         self._status = 0
 
     def run(self) -> int:
@@ -67,6 +74,8 @@ class Workers:
             ended = connection.wait([process.sentinel for process in self._born], timeout=POLL_S)
             for process in [process for process in self._born if process.sentinel in ended]:
                 self._bury(process)
+            if time.monotonic() >= self._kill_at:
+                self._kill()
             while self._up[0] and len(self._born) < self._count and not self._stopping:
                 self._launch()
         return self._status
@@ -91,9 +100,16 @@ class Workers:
             self._status = process.exitcode or 1
 
     def _stop(self) -> None:
+        self._kill_at = min(self._kill_at, time.monotonic() + (HURRY_WITHIN_S if self._stopping else STOP_WITHIN_S))
         self._stopping = True
         for process in list(self._born):
             process.terminate()
+
+    def _kill(self) -> None:
+        self._kill_at = math.inf
+        for process in self._born:
+            log.warning("worker_killed", pid=process.pid)
+            process.kill()
 
     def _work(self) -> None:
         """Be a worker: Ctrl-C is the parent's to hear, so this leaves the terminal's group."""

@@ -1,7 +1,8 @@
 """Keeps the client connected: connects, and connects again unless the server said that this makes no sense.
 
 Guarantees: waits with full jitter between attempts, and at least as long as the server asks. A token that was refused
-is replaced once, where that is possible. What ends the client for good ends everything that waits for it, too.
+is replaced once, where that is possible. Sockets of its own that the network took, and the server still counts, don't
+end it. What ends the client for good ends everything that waits for it, too.
 """
 
 import asyncio
@@ -24,8 +25,12 @@ log = logging.getLogger("parley_client")
 SUBPROTOCOL = Subprotocol("parley.v1")
 PATH = "/ws/chat"
 TOKEN_REFUSED = 4401
-FINAL = {1009, 4400, 4403, 4404, 4429}
+TOO_MANY = 4429
+FINAL = {1009, 4400, 4403, 4404, TOO_MANY}
 """Close codes after which the same would only happen again."""
+
+LOST_SOCKETS_S = 10.0
+"""Who was connected and then finds too many sockets has lost some: so long at least the server may take to notice."""
 
 PASSING_STATUSES = {408, 429, 500, 502, 503, 504}
 CLOSE_WITHIN_S = 1
@@ -43,6 +48,7 @@ class Connector:
         self._session: Session | None = None
         self._attempts = 0
         self._tokens_refused = 0
+        self._is_known = self._is_joining = False
 
     @property
     def is_connected(self) -> bool:
@@ -79,7 +85,9 @@ class Connector:
     async def _once(self) -> None:
         async with self._connected() as socket:
             session = Session(socket, self._shared, self._may_read)
+            self._is_joining = True
             ready = await session.authenticate()
+            self._is_known, self._is_joining = True, False
             self._attempts = self._tokens_refused = 0
             self._take_in(ready)
             self._session = session
@@ -116,6 +124,8 @@ class Connector:
         if isinstance(error, InvalidStatus):
             return self._status(error)
         if isinstance(error, ConnectionClosed) and error.rcvd is not None:
+            if error.rcvd.code == TOO_MANY and self._is_known and self._is_joining:
+                return LOST_SOCKETS_S
             self._code(error.rcvd.code, error.rcvd.reason)
         elif isinstance(error, InvalidHandshake):
             log.debug("an incomplete handshake", exc_info=error)

@@ -66,8 +66,7 @@ class Admission:
         self._tickets = tickets
         self._query_token = settings.ws_query_token
         self._timeout_s = settings.ws_auth_timeout_s
-        own = urlsplit(settings.public_url)
-        self._origins = frozenset(settings.allowed_origins) or frozenset({f"{own.scheme}://{own.netloc}"})
+        self._origins = frozenset({_origin(settings.public_url), *settings.allowed_origins})
 
     async def credential(self, scope: Any, receive: Receive) -> Credential:
         """Return what the peer shows, waiting for its first frame where it comes with that.
@@ -126,6 +125,13 @@ class Admission:
         principal = await self._tickets.redeem(ticket)
         await self.check_active(principal.id)
         return principal
+
+
+def _origin(url: str) -> str:
+    """Return the origin of a page there, as browsers send it: in lower case, without the port that its scheme has."""
+    parts = urlsplit(url)
+    netloc = parts.netloc.lower().removesuffix({"http": ":80", "https": ":443"}[parts.scheme])
+    return f"{parts.scheme}://{netloc}"
 
 
 def _token(event: Any) -> str:

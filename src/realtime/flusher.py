@@ -12,9 +12,6 @@ import structlog
 log = structlog.get_logger(__name__)
 
 
-log = structlog.get_logger(__name__)
-
-
 class Flushable(Protocol):
     """Something that gathers, and can let go."""
 

@@ -40,7 +40,7 @@ class Hub:
         self.flusher = Flusher()
         self._listeners: dict[str, set[Connection]] = {}
         self._connections: set[Connection] = set()
-        self._handlers: dict[bytes, Handler] = {EPHEMERAL: self._broadcast_here}
+        self._handlers: dict[bytes, Handler] = {EPHEMERAL: self._relayed}
         self._listened: list[Callable[[str], None]] = []
         self._idle: list[Callable[[str], None]] = []
         self._doubt: list[Callable[[], None]] = []
@@ -126,6 +126,10 @@ class Hub:
         self._send_ephemeral(topic, frame, exclude)
         self.relay(topic, EPHEMERAL, frame.payload)
 
+    def broadcast_here(self, topic: str, frame: Frame) -> None:
+        """Send a frame that may be lost to the topic's listeners on this process."""
+        self._send_ephemeral(topic, frame, None)
+
     def relay(self, topic: str, kind: bytes, *parts: bytes) -> None:
         """Hand a message to the handlers of its kind on other instances that listen to the topic; it may be lost."""
         if not self._alone:
@@ -153,8 +157,8 @@ class Hub:
         for handler in self._doubt:
             handler()
 
-    def _broadcast_here(self, topic: str, payload: bytes) -> None:
-        self._send_ephemeral(topic, Frame(payload), None)
+    def _relayed(self, topic: str, payload: bytes) -> None:
+        self.broadcast_here(topic, Frame(payload))
 
     def _send_ephemeral(self, topic: str, frame: Frame, exclude: object | None) -> None:
         listeners = self._listeners.get(topic, ())

@@ -12,6 +12,9 @@ from websockets.exceptions import InvalidState
 from websockets.frames import Frame
 from websockets.http11 import Request
 
+from kernel.errors import TooManyRequestsError
+from kernel.ratelimit import Bucket
+
 EXTENSION = "parley.socket"
 TOO_MANY = 4429
 CLOSE_TIMEOUT_S = 5.0
@@ -26,6 +29,10 @@ PIECE_BYTES = 4096
 MAX_FRAGMENTS = 128
 """In one message. They may be empty, so that the limit of its size doesn't bound them."""
 
+PINGS_PER_S = 10.0
+PING_BURST = 100.0
+"""Pings and pongs of a peer: they pass no limit of the application, and each takes its time of the event loop."""
+
 
 class ParleyWebSocketProtocol(WebSocketsSansIOProtocol):
     """Puts itself into the scope's extensions, and can be written to and closed without awaiting."""
@@ -34,6 +41,8 @@ class ParleyWebSocketProtocol(WebSocketsSansIOProtocol):
         super().__init__(*arguments, **options)
         self._unparsed = bytearray()
         self._fragments = 0
+        self._pings = Bucket("pings", per_s=PINGS_PER_S, burst=PING_BURST)
+        self._is_deaf = False
 
     def data_received(self, data: bytes) -> None:
         """Take in only so much at a time that what waits for the application stays small; the rest is kept as it is."""
@@ -74,6 +83,12 @@ class ParleyWebSocketProtocol(WebSocketsSansIOProtocol):
         super().handle_ping()
         if self.buffered_bytes > MAX_UNREAD_BYTES:
             self.transport.abort()
+        self._count_ping()
+
+    def handle_pong(self, event: Frame) -> None:
+        """Note that the peer is there."""
+        super().handle_pong(event)
+        self._count_ping()
 
     def shutdown(self) -> None:
         """Close for the server's end, which waits for nobody who doesn't read."""
@@ -117,8 +132,17 @@ class ParleyWebSocketProtocol(WebSocketsSansIOProtocol):
         self._parse()
         self._abort_later()
 
+    def _count_ping(self) -> None:
+        """Close when there are too many, and hear nothing more: not even what is here already."""
+        try:
+            self._pings.take()
+        except TooManyRequestsError as error:
+            self._is_deaf = True
+            self.transport.pause_reading()
+            self.close_soon(TOO_MANY, error.detail)
+
     def _parse(self) -> None:
-        while self._unparsed and not self.read_paused and not self.transport.is_closing():
+        while self._unparsed and not (self.read_paused or self._is_deaf or self.transport.is_closing()):
             piece = bytes(self._unparsed[:PIECE_BYTES])
             del self._unparsed[:PIECE_BYTES]
             super().data_received(piece)

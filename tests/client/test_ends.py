@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from parley_client import Backoff, Client, ClientError, Options, Receipt, Stopped
+from parley_client import Backoff, Client, ClientError, Options, Receipt, Stopped, connector
 from tests.client.people import SOON, booking, booking_on, send_all, take, texts
 from tests.client.proxy import proxy
+from tests.support.chat import chat
 from tests.support.servers import Host, running_server
 from tests.support.tokens import token
 
@@ -97,6 +98,27 @@ async def test_too_many_sockets_end_the_newest(dsn: str, tmp_path: Path) -> None
                 async with Client(server.url, token=at.ana, options=SOON):
                     pass
     assert stopped.value.code == 4429
+
+
+async def test_sockets_that_the_server_still_counts_are_waited_for(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network took a connection, and the server has yet to notice: it has another socket of the same person."""
+    monkeypatch.setattr(connector, "LOST_SOCKETS_S", 0.2)
+    with running_server(dsn, tmp_path, PARLEY_MAX_SOCKETS_PER_USER="1") as server:
+        at = booking_on(server)
+        async with proxy(server.port) as line, Client(line.url, token=at.ana, options=SOON) as ana:
+            line.busy = True
+            line.cut()
+            while not line.answered_busy:
+                await asyncio.sleep(0.01)
+            async with chat(server.ws_url, at.ana):
+                line.busy = False
+                sending = asyncio.create_task(ana.send(at.target, "one"))
+                await asyncio.sleep(3)
+                assert not sending.done()
+            await sending
+            assert ana.connections == 2
 
 
 async def test_a_wrong_address_is_said(host: Host) -> None:

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+import websockets
+from websockets.typing import Origin
 
+from tests.support.chat import chat
 from tests.support.databases import Databases
 from tests.support.servers import Host, Server, running_server
 
@@ -64,6 +67,19 @@ def test_a_page_may_read_answers_refusals_and_their_headers(shop: Server) -> Non
         assert answer.headers[ALLOW_ORIGIN] == SHOP
         assert answer.headers["access-control-expose-headers"] == "Retry-After, X-Request-Id"
         assert "access-control-allow-credentials" not in answer.headers
+
+
+async def test_sockets_are_for_pages_of_the_allowed_origins_and_of_the_public_url(dsn: str, tmp_path: Path) -> None:
+    asked = {"PARLEY_ALLOWED_ORIGINS": SHOP, "PARLEY_PUBLIC_URL": "https://Chat.Shop.example:443/base"}
+    with running_server(dsn, tmp_path, **asked) as server:
+        host = Host(server, server.cli("keys", "create", "tests"))
+        token = host.user("ana")
+        for origin in (SHOP, "https://chat.shop.example"):
+            async with chat(server.ws_url, token, origin=origin) as socket:
+                assert socket.ready["user_id"] == "ana"
+        async with websockets.connect(server.ws_url, proxy=None, origin=Origin(FOREIGN)) as refused:
+            await refused.wait_closed()
+        assert refused.close_code == 4403
 
 
 def test_without_allowed_origins_no_other_page_gets_in(host: Host) -> None:

@@ -144,6 +144,20 @@ async def test_all_stop_together(server: Server, host: Host, scratch: Path, how:
     assert "Traceback" not in server.log.read_text()
 
 
+@pytest.mark.long
+def test_one_that_stands_still_keeps_nobody_from_stopping(server: Server) -> None:
+    stopped = workers(server)[0]
+    stopped.suspend()
+    process = server._process
+    assert process is not None
+    process.send_signal(signal.SIGTERM)
+    time.sleep(1)
+    assert process.poll() is None, "it is waited for"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE_S) == 0
+    assert not stopped.is_running()
+
+
 def test_they_dont_outlive_their_parent(server: Server) -> None:
     orphans = workers(server)
     server.kill()

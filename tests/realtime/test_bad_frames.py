@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.chat import chat
 from tests.support.servers import Host, Server
-from tests.support.wire import BINARY, CONT, FIN, PING, TEXT, close_code, connected, frame
+from tests.support.wire import BINARY, CONT, FIN, PING, PONG, TEXT, close_code, connected, frame
 
 FRAMES = int(os.environ.get("PARLEY_TEST_FRAMES", "2000"))
 WARM_UP = 500
@@ -37,6 +37,8 @@ BAD: dict[str, tuple[bytes, int]] = {
     "binary": (frame(FIN | BINARY, b"{}"), 4401),
     "empty": (frame(FIN | TEXT), 4401),
     "more fragments than anybody needs": (frame(TEXT) + frame(CONT) * 128, 4429),
+    "more pings than anybody needs": (frame(FIN | PING) * 110, 4429),
+    "more pongs than anybody needs": (frame(FIN | PONG) * 110, 4429),
     "fragments without end": (frame(TEXT) + frame(CONT) * MANY, 4429),
 }
 

@@ -22,6 +22,7 @@ from modules.messaging.gateway import broadcast, receipts, resumption, server_fr
 from modules.messaging.gateway.feeds import Feeds
 from modules.messaging.gateway.gateway import CHANNELS_IN_READY, Gateway
 from modules.messaging.gateway.resumption import Resumption
+from modules.messaging.gateway.retelling import Retelling
 from modules.messaging.gateway.session import Session
 from modules.messaging.gateway.watching import Watching
 from modules.messaging.log import append, founding
@@ -36,6 +37,7 @@ from realtime.entrance import Entrance, Guest
 from realtime.expulsion import Expulsion
 from realtime.hub import Hub
 from realtime.presence import watchers
+from realtime.redis_backplane import RedisBackplane
 from tests.support import broken_pages
 
 Patch = Callable[[Any, str, Any], None]
@@ -147,6 +149,28 @@ def no_feeds(patch: Patch) -> None:
 def deaf_to_the_log(patch: Patch) -> None:
     """Nobody looks into the log for what wasn't told."""
     patch(Feeds, "reach", lambda *_: None)
+
+
+def tells_once(patch: Patch) -> None:
+    """What was lost of receipts is not told again."""
+    patch(Retelling, "_look", lambda *_: asyncio.sleep(0))
+
+
+def listens_late(patch: Patch) -> None:
+    """Not broken: it takes a while until Redis has taken a subscription."""
+    subscribe = RedisBackplane.subscribe
+
+    def late(self: RedisBackplane, topic: str) -> None:
+        asyncio.get_running_loop().call_later(A_WHILE_S, subscribe, self, topic)
+
+    patch(RedisBackplane, "subscribe", late)
+    patch(RedisBackplane, "settled", lambda _: asyncio.sleep(A_WHILE_S + A_MOMENT_S))
+
+
+def listens_late_and_tells_once(patch: Patch) -> None:
+    """What was said until then is not told again."""
+    listens_late(patch)
+    tells_once(patch)
 
 
 def hasty_drain(patch: Patch) -> None:

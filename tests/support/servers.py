@@ -18,7 +18,8 @@ PARLEY = str(Path(sys.executable).with_name("parley"))
 SERVE = (PARLEY, "serve")
 ROOT = Path(__file__).parents[2]
 SECRET = "a-secret-for-tests-that-is-long-enough-0123456789"
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 180
+"""To start takes seconds of computing; where many tests share few processors, many times as long."""
 STOP_TIMEOUT_S = 20
 
 

@@ -5,7 +5,7 @@ from socket import SO_RCVBUF, SOL_SOCKET, socket
 
 MASKED = 0x80
 FIN = 0x80
-CONT, TEXT, BINARY, CLOSE, PING = 0x0, 0x1, 0x2, 0x8, 0x9
+CONT, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
 
 def connected(port: int, *, receive_buffer: int = 16_384, path: str = "/ws/chat") -> socket:

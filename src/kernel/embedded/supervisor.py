@@ -14,9 +14,7 @@ import threading
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
-from enum import Enum, auto
 from pathlib import Path
-from queue import SimpleQueue
 
 from kernel.embedded.account import server_account
 from kernel.embedded.cluster import ensure_cluster
@@ -31,12 +29,7 @@ PAUSES_S = (0, 0.1, 0.2, 0.4, 0.8)
 """Before each start, by the number of failed ones just before; after the last the supervisor gives up."""
 
 
-class Event(Enum):
-    STOP = auto()
-    CHILD_ENDED = auto()
-
-
-Events = SimpleQueue[Event]
+TO_STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def main() -> int:
@@ -48,7 +41,9 @@ def main() -> int:
     clear_ground(place)
     os.close(parent)
     try:
-        supervise(place, listen(place))
+        events = listen()
+        await_last_leave(place, events)
+        supervise(place, events)
     except (EmbeddedPostgresError, OSError) as error:
         say(f"gave up: {error}")
         return 1
@@ -79,21 +74,48 @@ def take(lock: Lock) -> bool:
     return False
 
 
-def listen(place: Place) -> Events:
-    """What the supervisor acts upon: being told to stop, the last user's leave, a server's end."""
-    events = Events()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: events.put(Event.STOP))
-    signal.signal(signal.SIGCHLD, lambda *_: events.put(Event.CHILD_ENDED))
+class Events:
+    """What the supervisor acts upon, as bytes in a pipe: the numbers of signals.
 
+    The system's own handler writes them, so that none gets lost between looking and waiting: a handler in Python runs
+    only when the main thread is back from waiting, and for a signal just before that it never comes back.
+    """
+
+    def __init__(self) -> None:
+        self._coming, self._going = os.pipe()
+        os.set_blocking(self._going, False)  # a full pipe already says all there is to say
+
+    def hear(self, *numbers: signal.Signals) -> None:
+        """Take these signals for events from now on."""
+        for number in numbers:
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(self._going, warn_on_full_buffer=False)
+
+    def put(self, number: signal.Signals) -> None:
+        """Act as if this signal had come."""
+        os.write(self._going, bytes([number]))
+
+    def get(self) -> int:
+        """Wait for the next one."""
+        return os.read(self._coming, 1)[0]
+
+
+def listen() -> Events:
+    """Hear of being told to stop, and of a server's end."""
+    events = Events()
+    events.hear(*TO_STOP, signal.SIGCHLD)
+    return events
+
+
+def await_last_leave(place: Place, events: Events) -> None:
+    """Have the last user's leave tell us to stop."""
     users = Lock(place.in_use)
 
-    def await_last_leave() -> None:
+    def wait() -> None:
         users.exclusive()
-        events.put(Event.STOP)
+        events.put(signal.SIGTERM)
 
-    threading.Thread(target=await_last_leave, daemon=True).start()
-    return events
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def supervise(place: Place, events: Events) -> None:
@@ -119,7 +141,7 @@ def supervise(place: Place, events: Events) -> None:
 def told_to_stop(server: subprocess.Popen[bytes], events: Events) -> bool:
     """Wait until we are (True), or the server has ended by itself (False)."""
     while server.poll() is None:
-        if events.get() is Event.STOP:
+        if events.get() in TO_STOP:
             return True
     return False
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
+import regex
 
 Kind = Literal[
     "text",
@@ -18,6 +19,7 @@ Kind = Literal[
     "channel_reopened",
 ]
 PREVIEW_CHARS = 120
+SIGN = regex.compile(r"\X")
 
 GROUP_ROLES = ("admin", "moderator", "member")
 
@@ -95,6 +97,14 @@ def departure(members: Mapping[str, str], *leaving: str) -> list[MembershipChang
 
 
 def preview(content: str) -> str:
-    """Return the beginning of a text, on one line, at most `PREVIEW_CHARS` characters."""
+    """Return the beginning of a text, on one line, at most `PREVIEW_CHARS` characters; signs are whole or left out."""
     line = " ".join(content.split())
-    return line if len(line) <= PREVIEW_CHARS else line[: PREVIEW_CHARS - 1] + "…"
+    return line if len(line) <= PREVIEW_CHARS else line[: _end(line, PREVIEW_CHARS - 1)] + "…"
+
+
+def _end(line: str, limit: int) -> int:
+    """Return where the last sign ends that is whole within `limit`: a flag or a family isn't cut in two."""
+    if line[: limit + 1].isascii():
+        return limit
+    ends = (sign.end() for sign in SIGN.finditer(line, endpos=limit + 1))
+    return max((end for end in ends if end <= limit), default=limit)

@@ -13,7 +13,12 @@ MAX_CODE_POINTS = 32
 """The longest in use, families and flags of regions, have some fifteen."""
 
 GRAPHEME = regex.compile(r"\A\X\Z")
-PARTS = regex.compile(r"\A[\p{Emoji}\p{Emoji_Component}\u200d\ufe0e\ufe0f\u20e3\U000e0020-\U000e007f]+\Z")
+PART = (
+    r"\p{Emoji}(?:\p{Emoji_Modifier}\ufe0f?|[\ufe0e\ufe0f]?\u20e3|[\ufe0e\ufe0f]|[\U000e0020-\U000e007e]+\U000e007f)?"
+)
+SEQUENCE = regex.compile(rf"\A(?:\p{{Regional_Indicator}}{{2}}|{PART}(?:\u200d{PART})*)\Z")
+"""As Unicode builds them (UTS #51): nothing that a reader wouldn't see, such as a joiner that joins nothing. Else there
+would be several reactions that look the same."""
 PICTURE = regex.compile(r"\p{Extended_Pictographic}|\p{Regional_Indicator}{2}|[0-9#*]\ufe0f?\u20e3")
 
 
@@ -21,7 +26,7 @@ def is_emoji(text: str) -> bool:
     """Whether `text` is exactly one emoji: also with skin tone, joined, a flag or a keycap."""
     if not 0 < len(text) <= MAX_CODE_POINTS:
         return False
-    return all(kind.search(text) is not None for kind in (GRAPHEME, PARTS, PICTURE))
+    return all(kind.search(text) is not None for kind in (GRAPHEME, SEQUENCE, PICTURE))
 
 
 def one_emoji(text: str, pointer: str) -> str:

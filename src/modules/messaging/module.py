@@ -23,6 +23,7 @@ from modules.messaging.gateway.gateway import Gateway
 from modules.messaging.gateway.receipts import Receipts
 from modules.messaging.gateway.reconciler import Reconciler
 from modules.messaging.gateway.resumption import Resumption
+from modules.messaging.gateway.retelling import MARKS_SIGNAL, Retelling
 from modules.messaging.gateway.session import Services
 from modules.messaging.gateway.typing import Typing
 from modules.messaging.gateway.watching import Watching
@@ -102,6 +103,7 @@ class MessagingModule:
             broadcast=broadcast,
             services=Services(
                 writing=writing,
+                reading=reading,
                 marking=self.marking,
                 feeds=broadcast.feeds,
                 authenticator=authenticator,
@@ -127,6 +129,9 @@ class MessagingModule:
             resumption=resumption,
             poll=settings.redis_url is not None,
         )
+        self.retelling: Retelling | None = None
+        if settings.redis_url is not None:
+            self.retelling = Retelling(database=database, hub=hub, broadcast=broadcast, receipts=self.receipts)
         self.routes: Sequence[ControllerRouterHandler] = [
             router(
                 contexts=contexts,
@@ -162,6 +167,9 @@ class MessagingModule:
         signals.on_doubt(self.expulsion.anyone_changed)
         signals.on_doubt(self.reconciler.anything_changed)
         signals.on_doubt(self.watching.anything_changed)
+        if self.retelling is not None:
+            signals.on(MARKS_SIGNAL, self.retelling.others_were_away)
+            signals.on_doubt(self.retelling.anything_moved)
 
     async def start(self) -> None:
         """Begin to write."""
@@ -170,9 +178,13 @@ class MessagingModule:
         self.expulsion.start()
         self.watching.start()
         self.indexer.start()
+        if self.retelling is not None:
+            self.retelling.start()
 
     async def stop(self) -> None:
         """Finish what is queued."""
+        if self.retelling is not None:
+            await self.retelling.stop()
         await self.indexer.stop()
         await self.watching.stop()
         await self.expulsion.stop()

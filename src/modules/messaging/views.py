@@ -17,7 +17,6 @@ from modules.messaging.store.marks import Others
 from modules.messaging.store.messages import Logged
 
 Hidden = Mapping[str, Person]
-Status = Literal["sent", "delivered", "read"] | UnsetType
 NOBODY: Hidden = {}
 
 
@@ -27,8 +26,8 @@ async def pseudonyms(people: People, records: Iterable[Record]) -> Hidden:
     return {user: person for user, person in known.items() if not person.active}
 
 
-def message(text: Folded, hidden: Hidden = NOBODY, status: Status = UNSET) -> Message:
-    """Return a message as it is now; `status` is for who sent it."""
+def message(text: Folded, hidden: Hidden = NOBODY) -> Message:
+    """Return a message as it is now; `own` adds what only its sender is told."""
     record = text.record
     plain = Message(
         id=record.id,
@@ -38,7 +37,6 @@ def message(text: Folded, hidden: Hidden = NOBODY, status: Status = UNSET) -> Me
         content=text.content,
         client_id=record.client_id or "",
         created_at=rfc3339(record.created_at),
-        status=status,
     )
     return plain if text.updated_seq == record.seq else _changed(plain, text)
 

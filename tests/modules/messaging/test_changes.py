@@ -192,13 +192,17 @@ async def test_reactions_are_sets_in_the_order_of_their_coming(talk: Talk) -> No
     assert await talk.damage() == []
 
 
-@pytest.mark.parametrize("emoji", ["a", "1", "👍👍", "🇪", "é", "\u200b", "x👍", "ab"])
+@pytest.mark.parametrize(
+    "emoji", ["a", "1", "👍👍", "🇪", "é", "\u200b", "x👍", "ab", "👍\u200d", "👋🏽🏽", "❤\ufe0f\ufe0f", "1\ufe0f"]
+)
 def test_a_reaction_is_one_emoji(talk: Talk, emoji: str) -> None:
     refused = talk.react("ben", emoji)
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (400, "{emoji}")
 
 
-@pytest.mark.parametrize("emoji", ["👍", "👍🏽", "❤", "❤️", "👨‍👩‍👧‍👦", "🇪🇸", "1️⃣", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "🏳️‍🌈", "🫩"])
+@pytest.mark.parametrize(
+    "emoji", ["👍", "👍🏽", "❤", "❤️", "👨‍👩‍👧‍👦", "🇪🇸", "1️⃣", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "🏳️‍🌈", "🫩", "👁️‍🗨️", "1⃣", "☺︎", "☝🏽️", "🧑🏻‍❤️‍💋‍🧑🏿"]
+)
 def test_any_emoji_will_do(talk: Talk, emoji: str) -> None:
     assert talk.react("ben", emoji).json()["reactions"] == [{"emoji": emoji, "user_ids": ["ben"]}]
 
@@ -252,6 +256,25 @@ async def test_over_sockets_the_same_is_said_to_everybody_in_order(talk: Talk) -
     assert [(f["user_id"], f["emoji"]) for f in heard[:2]] == [("ben", "👍")] * 2
     stored = await read(talk.host.server.environment["DATABASE_URL"], talk.booking)
     assert [stored.frame(frame["seq"]) for frame in heard] == heard
+
+
+async def test_who_was_deactivated_is_named_by_a_pseudonym_in_every_answer(host: Host) -> None:
+    booking, gone = uuid4().hex, f"gone-{uuid4().hex[:8]}"
+    tokens = {name: host.user(name) for name in (gone, "ben")}
+    host.context(booking, {gone: "worker", "ben": "supervisor"})
+    with host.person(tokens[gone]) as writer:
+        url = f"/api/contexts/booking/{booking}/messages"
+        message = writer.post(url, json={"client_id": "1", "content": "Helo"}).raise_for_status().json()
+    host.http.delete(f"/api/users/{gone}").raise_for_status()
+    with host.person(tokens["ben"]) as ben:
+        shown = ben.put(f"/api/messages/{message['id']}/reactions/👍").raise_for_status().json()["sender"]
+    async with chat(host.server.ws_url, tokens["ben"]) as socket:
+        acks = [
+            await _asked(socket, kind, message_id=message["id"], emoji=emoji)
+            for kind, emoji in (("reaction.add", "🎉"), ("reaction.add", "🎉"), ("reaction.remove", "🎉"))
+        ]
+    assert shown["username"].startswith("deactivated-")
+    assert [ack["message"]["sender"] for ack in acks] == [shown] * 3
 
 
 async def test_a_bad_change_is_answered_with_its_ref(talk: Talk) -> None:

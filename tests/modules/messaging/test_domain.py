@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,6 +69,17 @@ def test_only_observers_are_silent() -> None:
     }
     assert silent == {("dispute", "observer")}
     assert may_write(None, "member"), "a channel without a context has no read-only roles"
+
+
+@pytest.mark.parametrize("sign", ["🇩🇪", "👨‍👩‍👧‍👦", "👍🏽", "é", "हि", "x"])
+def test_a_preview_cuts_no_sign_in_two(sign: str) -> None:
+    whole = preview(sign * PREVIEW_CHARS * 2).removesuffix("…")
+    assert whole == sign * (len(whole) // len(sign))
+    assert PREVIEW_CHARS - len(sign) <= len(whole) < PREVIEW_CHARS
+
+
+def test_a_preview_of_a_sign_without_end_has_an_end() -> None:
+    assert len(preview("e" + "\u0301" * 1000)) == PREVIEW_CHARS
 
 
 @given(st.text())

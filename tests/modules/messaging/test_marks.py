@@ -133,6 +133,27 @@ def test_a_revised_message_says_how_far_it_has_come(booking: Booking) -> None:
     assert "status" not in reacted, "it isn't ben's message"
 
 
+async def test_every_answer_about_ones_own_message_says_how_far_it_has_come(booking: Booking) -> None:
+    first, second = booking.people["ana"].get(f"/api/channels/{booking.channel}/messages").json()["items"][:2]
+    for who, kind, seq in (("ben", "read", 2), ("cem", "read", 1), ("cem", "delivered", 2)):
+        booking.mark(who, kind, seq)
+    assert [booking.say(n)["status"] for n in range(3)] == ["read", "delivered", "sent"], "sent again over HTTP"
+    async with at(booking, "ana") as ana, at(booking, "ben") as ben:
+        again = [await ana.message(f"message {n}", client_id=f"c{n}", channel_id=booking.channel) for n in range(3)]
+        assert [ack["message"]["status"] for ack in again] == ["read", "delivered", "sent"], "sent again over a socket"
+        asked: list[tuple[str, dict[str, Any]]] = [
+            ("message.revise", {"message_id": first["id"], "client_id": "r1", "content": "rather this"}),
+            ("message.revise", {"message_id": first["id"], "client_id": "r1", "content": "rather this"}),
+            ("reaction.add", {"message_id": first["id"], "emoji": "👍"}),
+            ("reaction.add", {"message_id": first["id"], "emoji": "👍"}),
+            ("message.delete", {"message_id": second["id"]}),
+        ]
+        told = [(await reply(ana, kind, **fields))["message"]["status"] for kind, fields in asked]
+        assert told == ["read"] * 4 + ["delivered"]
+        reacted = await reply(ben, "reaction.add", message_id=first["id"], emoji="🎉")
+        assert "status" not in reacted["message"], "it isn't ben's message"
+
+
 async def test_everybody_and_ones_other_devices_hear_of_what_moved_and_of_nothing_else(booking: Booking) -> None:
     async with AsyncExitStack() as stack:
         ana, one, two = [await stack.enter_async_context(at(booking, who)) for who in ("ana", "ben", "ben")]
@@ -317,6 +338,15 @@ async def never(_tx: Transaction, _events: list[ChannelRead]) -> None:
 def at(booking: Booking, who: str, server: Server | None = None) -> Any:
     """Connect somebody."""
     return chat(server.ws_url if server else booking.url, booking.tokens[who])
+
+
+async def reply(socket: Chat, kind: str, **fields: Any) -> Frame:
+    """Ask for something and return what is said to it."""
+    ref = uuid4().hex
+    await socket.send(type=kind, ref=ref, **fields)
+    while (frame := await socket.receive("ack", "error")).get("ref") != ref:
+        pass
+    return frame
 
 
 async def mark(socket: Chat, booking: Booking, kind: str, seq: int) -> None:

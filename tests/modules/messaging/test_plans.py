@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from modules.messaging.store import counts, members
+from modules.messaging.store import counts, marks, members
 from modules.messaging.writer import queries
 
 FILL = """
@@ -29,7 +29,10 @@ FEW = 100
 
 
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
-@pytest.mark.parametrize("statement", [queries.MEMBERS, members.MEMBERS_OF, members.LEAVERS, counts.MEMBERS])
+@pytest.mark.parametrize(
+    "statement",
+    [queries.MEMBERS, members.MEMBERS_OF, members.LEAVERS, counts.MEMBERS, marks.MOVED_SINCE.replace("$2", "'1'")],
+)
 async def test_participants_are_looked_up(dsn: str, statement: str, mode: str) -> None:
     connection = await asyncpg.connect(dsn, server_settings={"plan_cache_mode": mode})
     try:
@@ -55,6 +58,22 @@ async def test_so_are_the_channels_of_those_whose_counts_are_asked_for(dsn: str,
             assert max(read_by(json.loads(explained)[0]["Plan"])) <= FEW
     finally:
         await connection.close()
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+async def test_who_shares_a_channel_is_looked_up(dsn: str, mode: str) -> None:
+    """Of somebody who is in as many channels as the table has, each is looked at once at most."""
+    connection = await asyncpg.connect(dsn, server_settings={"plan_cache_mode": mode})
+    try:
+        await connection.execute(FILL)
+        await connection.execute(
+            "UPDATE chat_participants SET user_id = user_id || channel_id WHERE user_id <> 'user-1'"
+        )
+        pairs = ["user-1"] * 5, [f"stranger-{n}" for n in range(5)]
+        explained = await connection.fetchval("EXPLAIN (ANALYZE, FORMAT JSON) " + members.ACQUAINTED, *pairs)
+    finally:
+        await connection.close()
+    assert max(read_by(json.loads(explained)[0]["Plan"])) <= 5 * 4000
 
 
 def read_by(plan: dict[str, Any]) -> Iterator[float]:

@@ -43,6 +43,7 @@ class Broadcast:
         self._reading = reading
         self.feeds = Feeds(self._read)
         self._heard: list[Callable[[Record], None]] = []
+        self._late: list[Callable[[UUID], None]] = []
         hub.on(RECORD, self._relayed)
         hub.on(HEAD, self._hinted)
         hub.on_listened(self._listened)
@@ -51,6 +52,13 @@ class Broadcast:
     def on_record(self, handler: Callable[[Record], None]) -> None:
         """Call `handler` with each record that is announced here."""
         self._heard.append(handler)
+
+    def on_late(self, handler: Callable[[UUID], None]) -> None:
+        """Call `handler` with each channel that gets its first listener here while its people know it already.
+
+        What other instances relay until the backplane has taken the subscription is lost. Who connects waits for that.
+        """
+        self._late.append(handler)
 
     def opened(self, channel_id: UUID, user_ids: Iterable[str]) -> None:
         """Let the participants of a new channel hear it."""
@@ -100,7 +108,11 @@ class Broadcast:
             self._join(record.channel_id, (record.details or {})["user_id"], record.seq - 1)
 
     def _join(self, channel_id: UUID, user_id: str, position: int) -> None:
-        for connection in self._hub.connections_of(user_id):
+        connections = self._hub.connections_of(user_id)
+        if connections and not self._hub.listeners(channel_topic(channel_id)):
+            for handler in self._late:
+                handler(channel_id)
+        for connection in connections:
             self.join(connection, channel_id, position)
 
     async def _read(self, channel_id: UUID, after: int, limit: int) -> list[tuple[int, Deliver]]:

@@ -23,7 +23,9 @@ from modules.messaging.gateway.typing import Typing
 from modules.messaging.gateway.watching import Watching
 from modules.messaging.schemas.messages import PostMessage
 from modules.messaging.service.marking import Marking
+from modules.messaging.service.reading import Reading
 from modules.messaging.service.writing import Writing
+from modules.messaging.views import NOBODY, Hidden
 from modules.messaging.writer import Action, ContextKey, Delete, Outcome, React, Revise, Stored, Written
 from realtime.closing import INTERNAL
 from realtime.connection import ALWAYS, Connection
@@ -40,6 +42,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     """What sessions call on."""
 
     writing: Writing
+    reading: Reading
     marking: Marking
     feeds: Feeds
     authenticator: Authenticator
@@ -91,17 +94,19 @@ class Session(realtime.session.Session[client.Incoming]):
 
     async def _change(self, frame: ChangeFrame, action: Action) -> None:
         self._connection.touch()
-        settle = partial(self._settle, frame.ref)
+        own = isinstance(action, Revise)
+        hidden = NOBODY if own else await self._services.reading.hidden(frame.message_id)
+        settle = partial(self._settle, frame.ref, hidden=hidden)
         await self._services.writing.submit_change(
             self._connection.user_id, frame.message_id, action, settle, origin=self._connection
         )
 
-    def _settle(self, ref: str, outcome: Outcome) -> None:
+    def _settle(self, ref: str, outcome: Outcome, hidden: Hidden = NOBODY) -> None:
         """Answer; an ack stands where its record does, after everything before it in the channel."""
         if isinstance(outcome, ParleyError):
             self._refuse(outcome, ref)
             return
-        ack = _ack(ref, outcome, self._connection.user_id)
+        ack = _ack(ref, outcome, self._connection.user_id, hidden)
         deliver = partial(self._connection.deliver, channel_topic(ack.channel_id), ALWAYS, server.frame(ack))
         known = outcome.record.seq if isinstance(outcome, Stored) else outcome.folded.updated_seq
         self._services.feeds.after(ack.channel_id, known, deliver)
@@ -145,13 +150,13 @@ class Session(realtime.session.Session[client.Incoming]):
         self._connection.show(frame.channel_id if heard else None)
 
 
-def _ack(ref: str, outcome: Written, user_id: str) -> server.Ack:
+def _ack(ref: str, outcome: Written, user_id: str, hidden: Hidden) -> server.Ack:
     """Acknowledge a record; where nothing was appended, that of the message itself."""
     if isinstance(outcome, Stored):
         folded, seq = outcome.folded or fresh(outcome.record), outcome.record.seq
     else:
         folded, seq = outcome.folded, outcome.folded.record.seq
-    message = views.message(folded, status="sent" if folded.record.sender_id == user_id else msgspec.UNSET)
+    message = views.own(views.message(folded, hidden), user_id, outcome.others)
     return server.Ack(ref=ref, channel_id=folded.record.channel_id, seq=seq, message=message)
 
 

@@ -8,6 +8,7 @@ directions.
 """
 
 from collections.abc import Collection, Sequence
+from itertools import islice
 from uuid import UUID
 
 from kernel.database import Database
@@ -17,6 +18,9 @@ from modules.messaging.store import members
 from realtime.connection import Connection
 from realtime.hub import Hub
 from realtime.presence.watchers import Watchers, presence_topic, watched_by
+
+PAIRS = 1_000
+"""Looked at together: who watches whom."""
 
 
 class Watching:
@@ -73,12 +77,23 @@ class Watching:
                 left = await members.leavers(connection, channels)
             concerned = {one for user_id in left for one in self._hub.connections_of(user_id)}
             concerned |= {one for user_id in left for one in self._hub.listeners(presence_topic(user_id))}
-        for one in concerned:
-            await self._look_at(one)
+        await self._look_at(*concerned)
 
-    async def _look_at(self, connection: Connection) -> None:
-        watched = watched_by(connection)
-        if watched:
-            allowed = await self._allowed(connection.user_id, watched)
-            for user_id in watched - allowed:
-                self._hub.unsubscribe(connection, presence_topic(user_id))
+    async def _look_at(self, *connections: Connection) -> None:
+        """All of them in one query for each `PAIRS`; contacts are asked about who shares no channel any more."""
+        pairs = ((one, who) for one in connections for who in watched_by(one) if who != one.user_id)
+        while some := list(islice(pairs, PAIRS)):
+            await self._look_at_pairs(some)
+
+    async def _look_at_pairs(self, pairs: Sequence[tuple[Connection, str]]) -> None:
+        async with self._database.connection() as connection:
+            allowed = await members.acquainted(connection, {(one.user_id, who) for one, who in pairs})
+        foreign: dict[str, set[str]] = {}
+        for one, who in pairs:
+            if (one.user_id, who) not in allowed:
+                foreign.setdefault(one.user_id, set()).add(who)
+        for user_id, others in foreign.items():
+            known = set() if self._contacts is None else set(await self._contacts.contacts_of(user_id, others))
+            for one in self._hub.connections_of(user_id):
+                for who in others - known:
+                    self._hub.unsubscribe(one, presence_topic(who))

@@ -18,5 +18,6 @@ WRITING = (*CHANGING, ClientIdConflictError)
 
 def sent(stored: Stored) -> Response[Message]:
     """Answer 201 for a new message, 200 for a repeat."""
-    message = views.message(stored.folded or fresh(stored.record), status="sent")
+    text = stored.folded or fresh(stored.record)
+    message = views.own(views.message(text), text.record.sender_id or "", stored.others)
     return Response(message, status_code=200 if stored.repeated else 201)

@@ -11,6 +11,7 @@ from modules.messaging.ports import People
 from modules.messaging.schemas.messages import LogPage, Message, MessagePage, VersionPage
 from modules.messaging.store import marks, members, messages
 from modules.messaging.store.messages import Logged
+from modules.messaging.views import Hidden
 
 
 class Reading:
@@ -84,6 +85,13 @@ class Reading:
             others = await marks.others(connection, text.record.channel_id, user_id)
         hidden = await views.pseudonyms(self._people, [text.record])
         return views.own(views.message(text, hidden), user_id, others)
+
+    async def hidden(self, message_id: UUID) -> Hidden:
+        """Return who wrote a message, if they were deactivated since; nobody if there is no such message."""
+        async with self._database.connection() as connection:
+            sender = await messages.sender_of(connection, message_id)
+        people = await self._people.find([sender]) if sender else {}
+        return {user: person for user, person in people.items() if not person.active}
 
     async def _last_seq(self, connection: Connection, channel_id: UUID, user_id: str) -> int:
         last_seq = await members.last_seq_for(connection, channel_id, user_id)

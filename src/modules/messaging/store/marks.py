@@ -5,6 +5,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from kernel.database import Connection
+from modules.messaging.schemas.marks import Marks
 
 MOVE = """
 WITH asked AS MATERIALIZED (
@@ -66,8 +67,9 @@ REACHED = """min(greatest(p.last_delivered_seq, p.joined_seq)) FILTER (WHERE p.l
 `FILTER`: else, until the first ANALYZE, everybody's places are looked through by the index of present ones."""
 
 OTHERS = f"""
-SELECT c.id, o.delivered, o.read FROM unnest($1::uuid[]) AS c (id) CROSS JOIN LATERAL (
-    SELECT {REACHED} FROM chat_participants p WHERE p.channel_id = c.id AND p.user_id <> $2
+SELECT k.channel_id, k.user_id, o.delivered, o.read
+FROM unnest($1::uuid[], $2::text[]) AS k (channel_id, user_id) CROSS JOIN LATERAL (
+    SELECT {REACHED} FROM chat_participants p WHERE p.channel_id = k.channel_id AND p.user_id <> k.user_id
 ) o
 """
 
@@ -79,6 +81,10 @@ class Others(NamedTuple):
     read: int
 
 
+NOBODY_YET = Others(0, 0)
+"""How far others have come with what was appended just now."""
+
+
 async def others(connection: Connection, channel_id: UUID, user_id: str) -> Others:
     """Return how far everybody else has come in a channel."""
     return (await others_in(connection, [channel_id], user_id))[channel_id]
@@ -86,5 +92,35 @@ async def others(connection: Connection, channel_id: UUID, user_id: str) -> Othe
 
 async def others_in(connection: Connection, channels: Collection[UUID], user_id: str) -> dict[UUID, Others]:
     """Return how far everybody else has come in these channels."""
-    rows = await connection.fetch(OTHERS, list(channels), user_id)
-    return {row["id"]: Others(row["delivered"] or 0, row["read"] or 0) for row in rows}
+    found = await others_of(connection, [(channel_id, user_id) for channel_id in channels])
+    return {channel_id: others for (channel_id, _), others in found.items()}
+
+
+async def others_of(connection: Connection, places: Collection[tuple[UUID, str]]) -> dict[tuple[UUID, str], Others]:
+    """Return for each (channel, user) how far everybody but this user has come."""
+    columns = [channel_id for channel_id, _ in places], [user_id for _, user_id in places]
+    rows = await connection.fetch(OTHERS, *columns)
+    return {(row[0], row[1]): Others(row[2] or 0, row[3] or 0) for row in rows}
+
+
+SNAPSHOT = "SELECT pg_snapshot_xmin(pg_current_snapshot())"
+
+MOVED_SINCE = """
+SELECT p.channel_id, p.user_id, p.last_delivered_seq, p.last_read_seq
+FROM unnest($1::uuid[]) AS c (id) CROSS JOIN LATERAL (
+    SELECT * FROM chat_participants p WHERE p.channel_id = c.id AND p.left_seq + 0 IS NULL
+        AND p.last_delivered_seq > 0 AND age(p.xmin) <= age($2::xid8::xid) OFFSET 0
+) p
+"""
+"""`xmin` names the transaction that wrote a row last, so that moving a mark need not note when."""
+
+
+async def snapshot(connection: Connection) -> int:
+    """Return a place in the database's history: what isn't visible now moves after it. Later ones aren't smaller."""
+    place: int = await connection.fetchval(SNAPSHOT)
+    return place
+
+
+async def moved_since(connection: Connection, channels: Collection[UUID], place: int) -> list[Marks]:
+    """Return the marks in these channels that have moved since a `snapshot`; of others, now and then, some too."""
+    return [Marks(*row) for row in await connection.fetch(MOVED_SINCE, list(channels), place)]

@@ -163,6 +163,17 @@ JOIN chat_participants own ON own.channel_id = other.channel_id AND own.user_id 
 WHERE other.user_id = ANY($2::text[]) AND other.left_seq IS NULL
 """
 
+ACQUAINTED = """
+SELECT k.user_id, k.other_id FROM unnest($1::text[], $2::text[]) AS k (user_id, other_id)
+WHERE EXISTS (
+    SELECT FROM chat_participants own CROSS JOIN LATERAL (
+        SELECT FROM chat_participants p
+        WHERE p.channel_id = own.channel_id AND p.user_id = k.other_id AND p.left_seq + 0 IS NULL OFFSET 0
+    ) other WHERE own.user_id = k.user_id AND own.left_seq IS NULL
+)
+"""
+"""One look-up for each channel of the first (so say OFFSET and `+ 0`), whatever the planner believes of the table."""
+
 LEAVERS = """
 SELECT DISTINCT p.user_id FROM unnest($1::uuid[]) AS k (channel_id) CROSS JOIN LATERAL (
     SELECT * FROM chat_participants p WHERE p.channel_id = k.channel_id AND p.left_seq IS NOT NULL OFFSET 0
@@ -173,6 +184,12 @@ SELECT DISTINCT p.user_id FROM unnest($1::uuid[]) AS k (channel_id) CROSS JOIN L
 async def acquaintances(connection: Connection, user_id: str, others: Collection[str]) -> set[str]:
     """Return those of `others` who take part in something that this person takes part in."""
     return {row[0] for row in await connection.fetch(ACQUAINTANCES, user_id, list(others))}
+
+
+async def acquainted(connection: Connection, pairs: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return those of these pairs of people who take part in the same thing."""
+    columns = [one for one, _ in pairs], [other for _, other in pairs]
+    return {(row[0], row[1]) for row in await connection.fetch(ACQUAINTED, *columns)}
 
 
 async def leavers(connection: Connection, channels: Collection[UUID]) -> set[str]:

@@ -48,6 +48,8 @@ BY_ID = f"{FOLDED} WHERE m.id = ANY($1::uuid[]) AND m.kind = 'text'"
 
 CHANNELS_OF = "SELECT id, channel_id FROM chat_messages WHERE id = ANY($1::uuid[]) AND kind = 'text'"
 
+SENDER_OF = "SELECT sender_id FROM chat_messages WHERE id = $1"
+
 REVISIONS = f"""
 SELECT {RECORD} FROM chat_messages m
 WHERE m.channel_id = $1 AND m.kind = 'revision' AND m.target_id = $2 ORDER BY m.seq OFFSET $3 LIMIT $4
@@ -99,6 +101,12 @@ async def texts(connection: Connection, message_ids: Collection[UUID]) -> dict[U
 async def channels_of(connection: Connection, message_ids: Collection[UUID]) -> dict[UUID, UUID]:
     """Return the channels of those of these that are texts."""
     return {row[0]: row[1] for row in await connection.fetch(CHANNELS_OF, list(message_ids))}
+
+
+async def sender_of(connection: Connection, message_id: UUID) -> str | None:
+    """Return who wrote a message; None if there is none."""
+    sender: str | None = await connection.fetchval(SENDER_OF, message_id)
+    return sender
 
 
 async def revisions(connection: Connection, channel_id: UUID, message_id: UUID, after: int, limit: int) -> list[Record]:

@@ -14,14 +14,16 @@ from functools import partial
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from bus import Bus, Event, outbox
 from kernel.clock import now
 from kernel.database import Database, Transaction
+from kernel.errors import ParleyError
 from modules.messaging.fold import Folded
 from modules.messaging.log import append
 from modules.messaging.log.record import Record
-from modules.messaging.store import messages
+from modules.messaging.store import marks, messages
 from modules.messaging.writer import queries
 from modules.messaging.writer.channel import Channel, Memory
 from modules.messaging.writer.judge import Known, judge
@@ -88,10 +90,11 @@ class Paths:
             known = await self._know(tx, channels, targets, requests)
             self._memory.forget(channels)
             judged = judge(known, targets, requests, now())
-            outcomes = [
+            decided = [
                 refused.get(request, outcome) if isinstance(request, Send) else outcome
                 for request, outcome in zip(requests, judged, strict=True)
             ]
+            outcomes = await self._with_status(tx, requests, decided)
             events = _events(outcomes, channels)
             await self._insert(tx, outcomes, channels, events)
             tx.after_commit(partial(self._memory.learn_contexts, found))
@@ -148,6 +151,20 @@ class Paths:
         texts = await messages.texts(tx.connection, concerned) if concerned else {}
         return Known(channels, repeats, texts)
 
+    async def _with_status(
+        self, tx: Transaction, requests: Sequence[Request], outcomes: Sequence[Outcome]
+    ) -> Sequence[Outcome]:
+        """Add how far others have come to what is said of somebody's own message from before."""
+        places = [_own_place(request, outcome) for request, outcome in zip(requests, outcomes, strict=True)]
+        wanted = {place for place in places if place is not None}
+        if not wanted:
+            return outcomes
+        reached = await marks.others_of(tx.connection, wanted)
+        return [
+            replace(outcome, others=reached[place]) if place and not isinstance(outcome, ParleyError) else outcome
+            for outcome, place in zip(outcomes, places, strict=True)
+        ]
+
     async def _insert(
         self, tx: Transaction, outcomes: Sequence[Outcome], channels: dict[UUID, Channel], events: Sequence[Event]
     ) -> None:
@@ -160,6 +177,21 @@ class Paths:
             await messages.save(tx.connection, changed)
         if events:
             await tx.connection.execute(outbox.STAGE, *self._bus.stage(events))
+
+
+def _own_place(request: Request, outcome: Outcome) -> tuple[UUID, str] | None:
+    """Return whose marks don't count where, if the outcome is about a message of the asker's from before."""
+    text = _text_from_before(outcome)
+    asker = request.sender.user_id
+    return (text.channel_id, asker) if text is not None and text.sender_id == asker else None
+
+
+def _text_from_before(outcome: Outcome) -> Record | None:
+    if isinstance(outcome, ParleyError):
+        return None
+    if outcome.folded is not None:
+        return outcome.folded.record
+    return outcome.record if outcome.repeated else None
 
 
 def _appended(outcomes: Sequence[Outcome]) -> list[Record]:

@@ -10,6 +10,7 @@ from kernel.errors import ParleyError
 from modules.messaging.fold import Folded
 from modules.messaging.log.record import Record
 from modules.messaging.ports import Person
+from modules.messaging.store.marks import NOBODY_YET, Others
 
 
 class ContextKey(NamedTuple):
@@ -22,18 +23,21 @@ class ContextKey(NamedTuple):
 class Stored(msgspec.Struct, frozen=True):
     """A record that is durable. `repeated`: it was before, under the same client_id.
 
-    `folded` is the message as that record left it; of a new text there is nothing to fold.
+    `folded` is the message as that record left it; of a new text there is nothing to fold. `others`: how far others
+    have come where the message is the asker's own.
     """
 
     record: Record
     repeated: bool = False
     folded: Folded | None = None
+    others: Others = NOBODY_YET
 
 
 class Unchanged(msgspec.Struct, frozen=True):
-    """What was asked for is so already: nothing was appended."""
+    """What was asked for is so already: nothing was appended. `others` as in `Stored`."""
 
     folded: Folded
+    others: Others = NOBODY_YET
 
 
 Written: TypeAlias = Stored | Unchanged
