@@ -37,7 +37,8 @@ def _put_at_once(self: Latest, connection: Connection, channel_id: Any, badge: A
 
 def never_looks_back(patch: Patch) -> None:
     """What wasn't heard of while others were out of reach is never looked for."""
-    patch(Badges, "in_doubt", lambda *_: None)
+    for name in ("in_doubt", "missed_something", "other_was_away"):
+        patch(Badges, name, lambda *_: None)
 
 
 def counts_as_a_device(patch: Patch) -> None:

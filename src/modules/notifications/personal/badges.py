@@ -6,8 +6,9 @@ badges never take more than half of one connection, and what changes meanwhile i
 
 Guarantees:
 - A badge holds what was committed when it was counted; after the last change its counts are the inbox's.
-- When hints may have been lost, everything that was recorded or read since then is counted afresh; while other
-  instances are out of reach, again every `ALONE_S`.
+- When hints may have been lost, everything that was recorded or read since then is counted afresh, here and, told so
+  by NOTIFY, on the other instances, which missed what this one had to say; while they are out of reach, again every
+  `ALONE_S`.
 - With the database away, badges are told when it is back.
 """
 
@@ -19,7 +20,9 @@ from typing import TypeVar
 import structlog
 
 from kernel.clock import now, rfc3339_or_none
+from kernel.database import Database
 from kernel.errors import UnavailableError
+from kernel.signals import notify
 from modules.notifications.personal.frames import Badge
 from modules.notifications.personal.latest import Latest
 from modules.notifications.personal.ports import Counts, Pair, Unread
@@ -32,6 +35,8 @@ T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
+AWAY_SIGNAL = "parley_badges"
+"""Signalled, with the time since when, by an instance that others may not have heard."""
 REST_S = 0.05
 RETRY_S = 0.5
 ALONE_S = 5.0
@@ -43,13 +48,15 @@ MARGIN = timedelta(seconds=10)
 class Badges:
     """Counts and tells; `start` it once, and `stop` it."""
 
-    def __init__(self, *, hub: Hub, visitors: Visitors, counts: Counts) -> None:
+    def __init__(self, *, database: Database, hub: Hub, visitors: Visitors, counts: Counts) -> None:
+        self._database = database
         self._hub = hub
         self._visitors = visitors
         self._counts = counts
         self._latest = Latest()
         self._due: set[Pair] = set()
         self._doubt_since: datetime | None = None
+        self._others_in_doubt = False
         self._awake = asyncio.Event()
         self._again: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -60,8 +67,16 @@ class Badges:
         self._awake.set()
 
     def in_doubt(self) -> None:
-        """Count soon what has changed lately: not all of it may have been told."""
+        """Have everybody count what has changed lately: instances may not have heard each other."""
+        self._mutual_doubt(now() - MARGIN)
+
+    def missed_something(self) -> None:
+        """Count here what has changed lately."""
         self._doubt(now() - MARGIN)
+
+    def other_was_away(self, since: str) -> None:
+        """Count here what has changed since then."""
+        self._doubt(datetime.fromisoformat(since))
 
     def start(self) -> None:
         """Begin."""
@@ -75,6 +90,10 @@ class Badges:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+
+    def _mutual_doubt(self, since: datetime) -> None:
+        self._others_in_doubt = True
+        self._doubt(since)
 
     def _doubt(self, since: datetime) -> None:
         self._doubt_since = since if self._doubt_since is None else min(since, self._doubt_since)
@@ -103,13 +122,20 @@ class Badges:
             return
         began = now()
         try:
+            await self._tell_others(since)
             for people in _chunks(list(self._visitors.people)):
                 self._due.update(await self._counts.changed(people, since))
         except BaseException:
             self._doubt_since = since
             raise
         if not self._hub.backplane.connected:
-            self._again = asyncio.get_running_loop().call_later(ALONE_S, self._doubt, began - MARGIN)
+            self._again = asyncio.get_running_loop().call_later(ALONE_S, self._mutual_doubt, began - MARGIN)
+
+    async def _tell_others(self, since: datetime) -> None:
+        if self._others_in_doubt:
+            async with self._database.connection() as connection:
+                await notify(connection, AWAY_SIGNAL, since.isoformat())
+            self._others_in_doubt = False
 
     async def _round(self) -> None:
         due, self._due = self._due, set()

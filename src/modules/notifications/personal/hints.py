@@ -11,8 +11,8 @@ asked of the database, by one task.
 Guarantees:
 - Where no instance has a personal socket nothing is gathered, nothing told and nothing asked.
 - Who just started, or couldn't hear the others for a time, takes it that they ask.
-- Hints may be lost. `on_doubt` is called when some may have been: with the others, or because they didn't know yet
-  that somebody is here now.
+- Hints may be lost. `on_doubt` is called when some of either side may have been, `on_first` when others didn't know
+  yet that somebody is here now.
 """
 
 import asyncio
@@ -79,12 +79,14 @@ class Hints:
         counts: Counts,
         on_changed: Callable[[Iterable[Pair]], None],
         on_doubt: Callable[[], None],
+        on_first: Callable[[], None],
     ) -> None:
         self._hub = hub
         self._people = visitors.people
         self._counts = counts
         self._on_changed = on_changed
         self._on_doubt = on_doubt
+        self._on_first = on_first
         self._gathered: dict[UUID, Concerned] = {}
         self._asked: asyncio.TimerHandle | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -163,7 +165,7 @@ class Hints:
         """The first is here; what the others did before they knew is made up for."""
         if topic == TOPIC and not self._hub.alone:
             self._ask()
-            self._later("known", KNOWN_WITHIN_S, self._on_doubt)
+            self._later("known", KNOWN_WITHIN_S, self._on_first)
 
     def _doubt(self) -> None:
         self._believe()

@@ -16,7 +16,7 @@ from kernel.settings import Settings
 from kernel.signals import Signals
 from modules.identity.events import USER_SIGNAL, UserDeactivated
 from modules.messaging.events import ChannelRead, MessageCreated, MessageDeleted, ParticipantLeft
-from modules.notifications.personal.badges import Badges
+from modules.notifications.personal.badges import AWAY_SIGNAL, Badges
 from modules.notifications.personal.circle import Circle
 from modules.notifications.personal.contract import PERSONAL
 from modules.notifications.personal.deltas import DELTAS, Delta
@@ -58,13 +58,14 @@ class PersonalSockets:
         self._deltas = deltas
         self.circle = Circle(watchers, visitors, contacts)
         self.post = Post(hub, visitors, self.circle.changed)
-        self.badges = Badges(hub=hub, visitors=visitors, counts=counts)
+        self.badges = Badges(database=database, hub=hub, visitors=visitors, counts=counts)
         self.hints = Hints(
             hub=hub,
             visitors=visitors,
             counts=counts,
             on_changed=self.badges.changed,
             on_doubt=self.badges.in_doubt,
+            on_first=self.badges.missed_something,
         )
         self.endpoint = PersonalEndpoint(
             hub=hub,
@@ -100,7 +101,9 @@ class PersonalSockets:
     def listen(self, signals: Signals) -> None:
         """Hear what other instances change."""
         signals.on(USER_SIGNAL, self.expulsion.user_changed)
+        signals.on(AWAY_SIGNAL, self.badges.other_was_away)
         signals.on_doubt(self.expulsion.anyone_changed)
+        signals.on_doubt(self.badges.missed_something)
 
     async def start(self) -> None:
         """Begin."""

@@ -62,6 +62,10 @@ class Membership:
         return [(user_id, channel) for channel in channels for user_id in ("ana", "ben")]
 
 
+def nothing() -> None:
+    """What there is to do."""
+
+
 class Place(msgspec.Struct):
     """Hints, and what they did."""
 
@@ -109,7 +113,9 @@ async def placed(hub_of: type[Hub] = Hub) -> AsyncIterator[Place]:
     hub, membership = hub_of(cable), Membership()
     visitors = Visitors(hub, TOPIC)
     changed: list[Pair] = []
-    hints = Hints(hub=hub, visitors=visitors, counts=membership, on_changed=changed.extend, on_doubt=lambda: None)
+    hints = Hints(
+        hub=hub, visitors=visitors, counts=membership, on_changed=changed.extend, on_doubt=nothing, on_first=nothing
+    )
     hints.start()
     try:
         yield Place(hub, cable, visitors, hints, membership, changed)
