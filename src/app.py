@@ -1,5 +1,6 @@
 """The composition root: builds every part and wires it to the others. Nothing imports this but entry points."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -25,12 +26,14 @@ from kernel.telemetry.metrics import OUTBOX_AGE
 from modules.identity.events import UserDeactivated
 from modules.identity.module import IdentityModule
 from modules.messaging.module import MessagingModule
-from modules.notifications.module import NotificationsModule
+from modules.notifications.module import NotificationsModule, PersonalSockets
 from realtime.backplane import Backplane, MemoryBackplane
+from realtime.entrance import Entrance
 from realtime.hub import Hub
 from realtime.presence.memory import MemoryPresence
 from realtime.presence.port import Presence
 from realtime.presence.redis import RedisPresence
+from realtime.presence.watchers import Watchers
 from realtime.redis_backplane import RedisBackplane
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -49,6 +52,8 @@ class Parley:
         self.backplane: Backplane = RedisBackplane(settings.redis_url) if settings.redis_url else MemoryBackplane()
         self.hub = Hub(self.backplane)
         self.presence = presence_of(self.hub, settings)
+        self.watchers = Watchers(self.hub, self.presence)
+        self.entrance = Entrance(settings)
         self.signals = Signals(self.database)
         self.draining = False
         self.identity = IdentityModule(settings=settings, database=self.database, bus=self.bus)
@@ -59,7 +64,9 @@ class Parley:
             hub=self.hub,
             people=self.identity.directory,
             presence=self.presence,
+            watchers=self.watchers,
             authenticator=self.identity.authenticator,
+            entrance=self.entrance,
         )
         self.notifications = NotificationsModule(
             settings=settings,
@@ -69,19 +76,32 @@ class Parley:
             presence=self.presence,
             recipients=self.identity.directory,
         )
-        self.modules = (self.identity, self.messaging, self.notifications)
+        self.personal = PersonalSockets(
+            settings=settings,
+            database=self.database,
+            hub=self.hub,
+            watchers=self.watchers,
+            authenticator=self.identity.authenticator,
+            admission=self.messaging.admission,
+            entrance=self.entrance,
+            people=self.identity.directory,
+            counts=self.messaging.counts,
+        )
+        self.modules = (self.identity, self.messaging, self.notifications, self.personal)
         self.identity.listen(self.signals)  # before those who ask it again
         self.messaging.listen(self.signals)
+        self.personal.listen(self.signals)
         self.identity.subscribe(self.bus)
         self.messaging.subscribe(self.bus)
         self.notifications.subscribe(self.bus)
+        self.personal.subscribe(self.bus)
         self.bus.on(UserDeactivated, lambda event: self.messaging.gateway.close_user(event.user_id))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Open the database and start the parts in order; stop those that were started in the opposite order."""
         async with opened(self.settings, self.database), AsyncExitStack() as started:
-            for part in (self.backplane, self.presence, *self.modules, self.signals):
+            for part in (self.backplane, self.presence, self.watchers, *self.modules, self.signals):
                 await part.start()
                 started.push_async_callback(part.stop)
             self.bus.start(self.database)
@@ -91,7 +111,9 @@ class Parley:
     async def drain(self, *, within_s: float = 1.0) -> None:
         """Stop being ready and ask clients to reconnect elsewhere; what was sent is still written."""
         self.draining = True
-        await self.messaging.gateway.drain(within_s=within_s)
+        async with asyncio.TaskGroup() as endpoints:
+            for endpoint in (self.messaging.gateway, self.personal.endpoint):
+                endpoints.create_task(endpoint.drain(within_s=within_s))
 
     def needed(self) -> dict[str, health.Check]:
         """Return what readiness depends on."""
@@ -133,7 +155,9 @@ def create_app(settings: Settings | None = None, *, parley: Parley | None = None
         async with parley.running():
             yield
 
-    published = PublishedRoutes(about(parley.settings.public_url), sockets=parley.messaging.sockets)
+    published = PublishedRoutes(
+        about(parley.settings.public_url), sockets=(*parley.messaging.sockets, *parley.personal.sockets)
+    )
     per_s = parley.settings.max_requests_per_s
     app = Litestar(
         route_handlers=[

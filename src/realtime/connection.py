@@ -86,6 +86,11 @@ class Connection:
             else:
                 self._socket.write(frames)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a frame that may be lost would be sent now."""
+        return not self._holds_all and self._socket.buffered_bytes <= self._limit // 2
+
     def send_ephemeral(self, frame: Frame) -> None:
         """Write a frame that may be lost: it is while joining, and when the peer lags by half of what it may."""
         if not self._holds_all and self._socket.buffered_bytes <= self._limit // 2:

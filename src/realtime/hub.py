@@ -48,6 +48,11 @@ class Hub:
         self._went: list[OnConnection] = []
         self.backplane.listen(self._from_others, self._in_doubt)
 
+    @property
+    def alone(self) -> bool:
+        """Whether there can be no other instance."""
+        return self._alone
+
     def on(self, kind: bytes, handler: Handler) -> None:
         """Have messages of a kind (one byte), relayed by other instances, handled with topic and payload."""
         self._handlers[kind] = handler

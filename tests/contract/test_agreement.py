@@ -15,6 +15,7 @@ from kernel.errors import ParleyError
 from kernel.http.problem_types import problem_kinds
 from kernel.settings import Settings
 from modules.messaging.gateway.contract import CHAT
+from modules.notifications.personal.contract import PERSONAL
 from tests.support.servers import Host
 
 Json = dict[str, Any]
@@ -68,7 +69,31 @@ SAID_BY = {  # every frame that the contract knows, with its members; `?` where 
         pong ref?
     """,
 }
-NOT_YET = {"message.redacted"}
+SAID_BY |= {
+    "client of the personal socket": """
+        auth token
+        ping ref?
+    """,
+    "server of the personal socket": """
+        ready connection_id user_id server_time heartbeat_s
+        auth.refreshed expires_at
+        error ref? problem
+        invite.received invite
+        invite.accepted invite
+        invite.declined invite
+        invite.revoked invite
+        invite.expired invite
+        invite.reminder invite
+        contact.added user
+        contact.removed user
+        presence user_id status last_seen_at?
+        badge channel_id unread_count total_unread sender_id message_id created_at
+        notice title body link?
+        pong ref?
+    """,
+}
+NOT_YET = {"message.redacted", "contact.added", "contact.removed", "invite.received", "invite.accepted"}
+NOT_YET |= {"invite.declined", "invite.revoked", "invite.expired", "invite.reminder"}
 
 
 def promised(side: str) -> dict[str, dict[str, bool]]:
@@ -85,9 +110,17 @@ def made(kinds: Any) -> dict[str, dict[str, bool]]:
     }
 
 
-@pytest.mark.parametrize("side", ["client", "server"])
+MADE = {
+    "client": CHAT.receives,
+    "server": CHAT.sends,
+    "client of the personal socket": PERSONAL.receives,
+    "server of the personal socket": PERSONAL.sends,
+}
+
+
+@pytest.mark.parametrize("side", MADE)
 def test_frames_have_the_members_that_were_promised(side: str) -> None:
-    there, wanted = made(CHAT.receives if side == "client" else CHAT.sends), promised(side)
+    there, wanted = made(MADE[side]), promised(side)
     assert there == {tag: members for tag, members in wanted.items() if tag in there}
     assert wanted.keys() - there.keys() <= NOT_YET
 

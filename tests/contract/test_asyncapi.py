@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 from uuid import uuid4
@@ -13,6 +14,9 @@ import pytest
 from kernel.http.asyncapi import tagged
 from modules.messaging.gateway import client_frames, server_frames
 from modules.messaging.gateway.contract import CHAT
+from modules.notifications.personal.contract import PERSONAL
+from modules.notifications.personal.frames import PersonalFrame
+from realtime import frames
 from tests.contract.test_openapi import every
 from tests.support.chat import chat
 from tests.support.inputs import example
@@ -31,9 +35,9 @@ def document(host: Host) -> Json:
     return served
 
 
-def fault(document: Json, side: str, frame: Json) -> str | None:
+def fault(document: Json, side: str, frame: Json, socket: str = "chat") -> str | None:
     """Return what is wrong with a frame, as published."""
-    message = document["components"]["messages"].get(f"chat.{side}.{frame['type']}")
+    message = document["components"]["messages"].get(f"{socket}.{side}.{frame['type']}")
     if message is None:
         return "not published"
     schema = message["payload"] | {"components": document["components"]}
@@ -44,13 +48,18 @@ def fault(document: Json, side: str, frame: Json) -> str | None:
 def test_every_frame_of_both_sides_is_published(document: Json) -> None:
     assert document["asyncapi"] == "3.0.0"
     messages = document["channels"]["chat"]["messages"].keys()
-    incoming = {f"client.{kind.__struct_config__.tag}" for kind in client_frames.ClientFrame.__subclasses__()}
-    outgoing = {f"server.{kind.__struct_config__.tag}" for kind in tagged(server_frames.ServerFrame)}
+    incoming = {f"client.{kind.__struct_config__.tag}" for kind in frames.ClientFrame.__subclasses__()}
+    everywhere: tuple[Any, ...] = (frames.AuthRefreshed, frames.ErrorFrame, frames.Presence, frames.Pong)
+    outgoing = {f"server.{kind.__struct_config__.tag}" for kind in (*tagged(server_frames.ServerFrame), *everywhere)}
     assert messages == incoming | outgoing
-    assert set(get_args(client_frames.Incoming)) == set(client_frames.ClientFrame.__subclasses__())
-    assert document["operations"].keys() == {f"chat.{name}" for name in incoming} | {"chat.tell"}
-    for code in (4401, 4403, 4404, 4408, 4429, 4400, 4008, 1009, 1012, 1013):
-        assert f"- {code}: " in document["channels"]["chat"]["description"]
+    assert set(get_args(client_frames.Incoming)) == set(frames.ClientFrame.__subclasses__())
+    personal = {f"client.{kind.__struct_config__.tag}" for kind in (frames.Auth, frames.Ping)}
+    outgoing = {f"server.{kind.__struct_config__.tag}" for kind in (*tagged(PersonalFrame), *everywhere)}
+    assert document["channels"]["personal"]["messages"].keys() == personal | outgoing
+    operations = {f"chat.{name}" for name in incoming} | {f"personal.{name}" for name in personal}
+    assert document["operations"].keys() == operations | {"chat.tell", "personal.tell"}
+    for code, name in product((4401, 4403, 4404, 4408, 4429, 4400, 4008, 1009, 1012, 1013), ("chat", "personal")):
+        assert f"- {code}: " in document["channels"][name]["description"]
 
 
 def test_it_is_an_asyncapi_document_by_the_official_schema(document: Json) -> None:
@@ -111,9 +120,26 @@ def test_how_to_get_in_is_published(document: Json, host: Host) -> None:
     (server,) = document["servers"].values()
     assert server["protocol"] == "ws"
     assert {one["$ref"].rpartition("/")[2] for one in server["security"]} == {"frame", "ticket"}
-    handshake = document["channels"]["chat"]["bindings"]["ws"]
-    assert handshake["headers"]["properties"]["Sec-WebSocket-Protocol"]["const"] == "parley.v1"
-    assert document["channels"]["chat"]["address"] == "/ws/chat"
+    for name, address in (("chat", "/ws/chat"), ("personal", "/ws/notifications")):
+        handshake = document["channels"][name]["bindings"]["ws"]
+        assert handshake["headers"]["properties"]["Sec-WebSocket-Protocol"]["const"] == "parley.v1"
+        assert document["channels"][name]["address"] == address
+
+
+def test_what_the_personal_socket_tells_by_itself(document: Json) -> None:
+    assert names(document["operations"]["personal.tell"]["messages"]) == {
+        "server.badge",
+        "server.notice",
+        "server.presence",
+    }
+    answers = {"auth": {"server.ready", "server.auth.refreshed"}, "ping": {"server.pong"}}
+    for tag, expected in answers.items():
+        operation = document["operations"][f"personal.client.{tag}"]
+        assert names(operation["reply"]["messages"]) == expected | {"server.error"}
+    for kind in PERSONAL.receives:
+        good = example(kind)
+        assert fault(document, "client", good, "personal") is None
+        assert fault(document, "client", good | {"more": 1}, "personal")
 
 
 def test_every_reference_leads_somewhere(document: Json) -> None:
@@ -166,6 +192,29 @@ async def test_what_the_server_sends_is_as_published(document: Json, server: Ser
     assert [(frame, wrong) for frame in seen if (wrong := fault(document, "server", frame))] == []
     every_kind = {str(kind.__struct_config__.tag) for kind in CHAT.sends}
     assert every_kind - {frame["type"] for frame in seen} <= {"presence", "typing", "receipt"}
+
+
+async def test_what_the_personal_socket_tells_is_as_published(document: Json, server: Server, host: Host) -> None:
+    ana, ben = host.user("ana"), host.user("ben")
+    name = uuid4().hex
+    host.context(name, {"ana": "claimant", "ben": "respondent"}, kind="dispute")
+    async with chat(server.personal_url, ben) as page, chat(server.ws_url, ana) as at_ana:
+        ack = await at_ana.message("hello", context={"type": "dispute", "id": name})
+        await page.receive("badge")
+        with host.person(ben) as http:
+            http.put(f"/api/channels/{ack['channel_id']}/read", json={"seq": 1}).raise_for_status()
+        await page.receive("badge")
+        words = {"title": "Hello", "body": "there", "user_ids": ["ben"]}
+        for body in (words, words | {"link": "/here"}):
+            host.http.post("/api/notices", json=body).raise_for_status()
+            await page.receive("notice")
+        await page.send(type="auth", token=ben)
+        await page.send(type="shout", ref="r")
+        await page.send(type="ping")
+        await page.receive("pong")
+    assert [(frame, wrong) for frame in page.seen if (wrong := fault(document, "server", frame, "personal"))] == []
+    every_kind = {str(kind.__struct_config__.tag) for kind in PERSONAL.sends}
+    assert every_kind - {frame["type"] for frame in page.seen} == {"presence"}
 
 
 def test_the_check_finds_a_frame_that_is_not_as_published(document: Json) -> None:

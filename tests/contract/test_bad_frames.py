@@ -11,6 +11,7 @@ import pytest
 import websockets
 
 from modules.messaging.gateway import client_frames
+from realtime import frames
 from tests.support.chat import Chat, chat
 from tests.support.inputs import Bad, bad_bodies, broken_bodies, example
 from tests.support.servers import Host, Server
@@ -26,7 +27,7 @@ CASES = [
     for bad in [*bad_bodies(client_frames.Incoming), *broken_bodies()]
     if not bad.what.endswith("NUL") or not bad.what.startswith(MAY_HOLD_NUL)
 ]
-FRAMES = {frame.__struct_config__.tag: frame for frame in client_frames.ClientFrame.__subclasses__()}
+FRAMES = {frame.__struct_config__.tag: frame for frame in frames.ClientFrame.__subclasses__()}
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +96,7 @@ def _fault(bad: Bad, answer: Any) -> str | None:
 
 
 def _readable_ref(body: bytes) -> str | None:
-    return client_frames.ref_of(body.decode())
+    return frames.ref_of(body.decode())
 
 
 @pytest.mark.usefixtures("untouched")

@@ -22,13 +22,16 @@ from kernel.settings import Settings
 from modules.messaging.gateway.contract import CHAT
 from modules.messaging.schemas.channels import ChannelView
 from modules.messaging.schemas.messages import Message
+from modules.notifications.personal.contract import PERSONAL
 
 Json = dict[str, Any]
 
 APP = create_app(Settings(dev_login=True))
 OPERATIONS = list(operations([route for route in APP.routes if isinstance(route, HTTPRoute)]))
 SUCCESS = range(200, 300)
-FRAMES = [*CHAT.receives, *CHAT.sends]
+SOCKETS = [CHAT, PERSONAL]
+FRAMES = [(socket, frame) for socket in SOCKETS for frame in (*socket.receives, *socket.sends)]
+IDS = [f"{socket.name}.{kind.__module__.rpartition('.')[2]}.{kind.__name__}" for socket, kind in FRAMES]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +41,7 @@ def document() -> Json:
 
 @pytest.fixture(scope="module")
 def sockets() -> Json:
-    return asyncapi.document([CHAT], about("https://chat.example"))
+    return asyncapi.document(SOCKETS, about("https://chat.example"))
 
 
 def published(document: Json, one: Operation) -> Json:
@@ -89,10 +92,12 @@ def test_every_answer_has_an_example_that_is_one(document: Json, one: Operation)
     assert statuses >= {status for status in one.successes() if one.reply not in {None, NoneType}}
 
 
-@pytest.mark.parametrize("frame", FRAMES, ids=lambda kind: f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}")
-def test_a_frame_s_example_comes_through_its_struct_unchanged(sockets: Json, frame: Any) -> None:
-    side = "client" if frame in CHAT.receives else "server"
-    message = sockets["components"]["messages"][f"chat.{side}.{frame.__struct_config__.tag}"]
+@pytest.mark.parametrize(("socket", "frame"), FRAMES, ids=IDS)
+def test_a_frame_s_example_comes_through_its_struct_unchanged(
+    sockets: Json, socket: asyncapi.SocketContract, frame: Any
+) -> None:
+    side = "client" if frame in socket.receives else "server"
+    message = sockets["components"]["messages"][f"{socket.name}.{side}.{frame.__struct_config__.tag}"]
     (shown,) = message["examples"]
     assert fault(sockets, message["payload"], shown["payload"]) is None
     decoded = msgspec.json.decode(json.dumps(shown["payload"]), type=frame)
@@ -101,7 +106,8 @@ def test_a_frame_s_example_comes_through_its_struct_unchanged(sockets: Json, fra
 
 def test_every_field_has_an_example_from_its_type_or_its_name() -> None:
     """A new field needs `Meta(examples=…)`, or its name an entry in `kernel.http.words`."""
-    kinds = [kind for one in OPERATIONS for kind in (one.body, one.reply) if kind not in {None, NoneType}] + FRAMES
+    kinds = [kind for one in OPERATIONS for kind in (one.body, one.reply) if kind not in {None, NoneType}]
+    kinds += [frame for _, frame in FRAMES]
     assert sorted({field for kind in kinds for field in guessed(kind)}) == []
 
 

@@ -9,7 +9,7 @@ import websockets
 from websockets.http11 import Response
 
 from kernel.errors import UnavailableError
-from modules.messaging.gateway.refusal import refuse
+from realtime.refusal import refuse
 from tests.support.chat import chat
 from tests.support.databases import Databases
 from tests.support.servers import Host, Server, running_server

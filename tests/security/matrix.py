@@ -87,14 +87,14 @@ def seen(answer: httpx.Response) -> dict[str, Any]:
     return {"status": answer.status_code, "headers": headers, "body": problem}
 
 
-def frames(server: Server) -> dict[str, dict[str, Any]]:
-    """Return a published example of every frame that a client may send, by its type."""
+def frames(server: Server, socket: str = "chat") -> dict[str, dict[str, Any]]:
+    """Return a published example of every frame that a client may send at a socket, by its type."""
     document = httpx.get(f"{server.url}/schema/asyncapi.json", trust_env=False).raise_for_status().json()
     told = document["components"]["messages"]
     return {
         message["name"]: message["examples"][0]["payload"]
         for name, message in told.items()
-        if name.startswith("chat.client.")
+        if name.startswith(f"{socket}.client.")
     }
 
 

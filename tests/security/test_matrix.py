@@ -18,6 +18,7 @@ ROLES: dict[str, tuple[str, frozenset[str]]] = {
     "key": ("key", frozenset({"*"})),
     "key for contexts": ("key", frozenset({"contexts"})),
     "key for webhooks": ("key", frozenset({"webhooks"})),
+    "key for notices": ("key", frozenset({"notices"})),
 }
 """What each is admitted by. Nobody and the auditor are admitted to nothing but what is open."""
 
@@ -65,6 +66,7 @@ def built(host: Host) -> House:
     tokens |= {"user": tokens["cat"], "former": tokens["dan"]}
     tokens |= {role: host.token("cat", role=role) for role in ("admin", "auditor")}
     scopes = {"key": "*", "key for contexts": "contexts", "key for webhooks": "webhooks"}
+    scopes |= {"key for notices": "notices"}
     keys = {name: server.cli("keys", "create", "matrix", "--scope", scope) for name, scope in scopes.items()}
     places = {"context_type": "booking", "context_id": "theirs", "user_id": "ben"}
     house = House(host, tokens, keys, places, operations(server), frames(server))
@@ -186,6 +188,7 @@ def test_every_frame_that_names_something_owned_is_in_the_matrix(house: House) -
     in_matrix = {name.partition(" ")[0] for name in frames_about(house.frames, **house.places)}
     assert {"message.send", "message.delete", "reaction.add", "read", "resume", "view", "typing"} <= in_matrix
     assert set(house.frames) - in_matrix == {"auth", "active", "ping"}
+    assert set(frames(house.host.server, "personal")) == {"auth", "ping"}, "which name nothing that anybody owns"
 
 
 async def test_the_matrix_finds_a_server_that_tells_them_apart(dsn: str, tmp_path: Path) -> None:

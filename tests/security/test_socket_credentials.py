@@ -1,5 +1,6 @@
-"""Credentials of every wrong kind at the chat socket: the documented close code, and nothing before it."""
+"""Credentials of every wrong kind at both sockets: the documented close code, and nothing before it."""
 
+import copy
 import json
 import time
 from collections.abc import AsyncIterator
@@ -17,6 +18,18 @@ from tests.support.tokens import token, wrong_tokens
 
 NOT_AUTHENTICATED, BAD_ORIGIN, DEACTIVATED, TOO_LATE, TOO_MANY = 4401, 4403, 4404, 4408, 4429
 WRONG = wrong_tokens()
+
+
+@pytest.fixture(scope="module", params=["/ws/chat", "/ws/notifications"])
+def server(server: Server, request: pytest.FixtureRequest) -> Server:
+    return at(server, request.param)
+
+
+def at(server: Server, path: str) -> Server:
+    """Return a server as the one on whose other socket the tests are."""
+    other = copy.copy(server)
+    other.ws_path = path
+    return other
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -169,11 +182,12 @@ async def test_a_token_in_the_query_counts_only_where_that_is_allowed(
 ) -> None:
     assert (await refused(server, None, query=f"?token={ana}"))[0] == TOO_LATE
     bea = query_host.user("bea")
-    async with connected(query_host.server, f"?token={bea}") as socket:
+    lenient = at(query_host.server, server.ws_path)
+    async with connected(lenient, f"?token={bea}") as socket:
         assert (await socket.receive("ready"))["user_id"] == "bea"
     for wrong in (*(WRONG[kind] for kind in ("expired", "another secret", "unsigned")), "", "%00"):
         if wrong:
-            code, why = await refused(query_host.server, None, query=f"?token={wrong}")
+            code, why = await refused(lenient, None, query=f"?token={wrong}")
             assert code == NOT_AUTHENTICATED
             assert wrong not in why
 

@@ -18,11 +18,7 @@ import cli
 from kernel.errors import ForbiddenError, UnavailableError
 from modules.identity.module import IdentityModule
 from modules.messaging import domain, views
-from modules.messaging.gateway import broadcast, receipts, resumption, server_frames, watching
-from modules.messaging.gateway.admission import Admission
-from modules.messaging.gateway.draining import Draining
-from modules.messaging.gateway.entrance import Entrance, Guest
-from modules.messaging.gateway.expulsion import Expulsion
+from modules.messaging.gateway import broadcast, receipts, resumption, server_frames
 from modules.messaging.gateway.feeds import Feeds
 from modules.messaging.gateway.gateway import CHANNELS_IN_READY, Gateway
 from modules.messaging.gateway.resumption import Resumption
@@ -31,12 +27,18 @@ from modules.messaging.gateway.session import Session
 from modules.messaging.gateway.watching import Watching
 from modules.messaging.log import append, founding
 from modules.messaging.service import groups, opening
-from modules.messaging.store import channels, inbox, marks, members, unread
+from modules.messaging.store import channels, counts, inbox, marks, members, unread
 from modules.messaging.writer import queries
 from realtime import socket
+from realtime.admission import Admission
 from realtime.connection import Connection
+from realtime.draining import Draining
+from realtime.entrance import Entrance, Guest
+from realtime.expulsion import Expulsion
 from realtime.hub import Hub
+from realtime.presence import watchers
 from realtime.redis_backplane import RedisBackplane
+from tests.support import broken_pages
 
 Patch = Callable[[Any, str, Any], None]
 
@@ -280,7 +282,7 @@ def dear_receipts(patch: Patch) -> None:
 
 
 def _replace_in_counts(patch: Patch, part: str, other: str) -> None:
-    for module in (members, inbox):
+    for module in (members, inbox, counts):
         for name, sql in list(vars(module).items()):
             if isinstance(sql, str) and part in sql:
                 patch(module, name, sql.replace(part, other))
@@ -347,7 +349,7 @@ def away_once(patch: Patch) -> None:
 
 def no_grace(patch: Patch) -> None:
     """Watchers are told at once that somebody has gone, whether they come back or not."""
-    patch(watching, "GRACE_S", 0.0)
+    patch(watchers, "GRACE_S", 0.0)
 
 
 def watches_for_ever(patch: Patch) -> None:
@@ -370,5 +372,5 @@ def replace_known(holder: Any, name: str, value: Any) -> None:
 
 
 if __name__ == "__main__":
-    globals()[sys.argv.pop(1)](replace_known)
+    (globals() | vars(broken_pages))[sys.argv.pop(1)](replace_known)
     cli.main()

@@ -75,14 +75,18 @@ class NaiveChannel:
     def stretch(self, name: str, first: int, last: int) -> Stretch:
         """Return what there is for somebody from `first` to `last`."""
         place = self.places[name]
-        new = [
-            text
-            for text in self.texts
-            if first <= text.seq <= last and text.seq > max(place.read, place.joined) and text.sender != name
-        ]
+        new = [text for text in self._new(name, place) if first <= text.seq <= last]
         left = [text for text in new if not text.deleted]
         senders = list(dict.fromkeys(text.sender for text in reversed(left)))[::-1]
         return Stretch(len(left), senders, len(new) - len(left), left[0].seq if left else None)
+
+    def newest_unread(self, name: str) -> Text | None:
+        """Return the newest message that somebody has yet to read."""
+        left = [text for text in self._new(name, self.places[name]) if not text.deleted]
+        return left[-1] if left else None
+
+    def _new(self, name: str, place: Place) -> list[Text]:
+        return [text for text in self.texts if text.seq > max(place.read, place.joined) and text.sender != name]
 
     def unread(self, name: str) -> int:
         """Return how many messages somebody has yet to read."""

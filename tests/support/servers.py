@@ -28,6 +28,7 @@ class Server:
 
     def __init__(self, environment: Mapping[str, str], log: Path, program: Sequence[str] = ()) -> None:
         self.program = program or SERVE
+        self.ws_path = "/ws/chat"
         self.port = free_port()
         self.environment = environment
         self.log = log
@@ -40,8 +41,13 @@ class Server:
 
     @property
     def ws_url(self) -> str:
-        """Where its chat socket is."""
-        return f"ws://127.0.0.1:{self.port}/ws/chat"
+        """Where its chat socket is, or the one that a test is about."""
+        return f"ws://127.0.0.1:{self.port}{self.ws_path}"
+
+    @property
+    def personal_url(self) -> str:
+        """Where its personal socket is."""
+        return f"ws://127.0.0.1:{self.port}/ws/notifications"
 
     @property
     def pid(self) -> int:

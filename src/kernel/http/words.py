@@ -17,6 +17,7 @@ OF_FIELDS: Mapping[str, Any] = {
     "AuthRefreshed.expires_at": LATER,
     "ChannelView.id": CHANNEL_ID,
     "ContextRef.id": "b-1042",
+    "Notice.title": "Timesheets are due",
     "PutSettings.muted_until": "2026-02-01T07:00:00.000000Z",
     "QuietHoursBody.end": "09:00",
     "Ticket.expires_at": LATER,
@@ -38,6 +39,7 @@ BY_NAME: Mapping[str, Any] = {
     "user_ids": ["ana", "ben"],
     "participant_ids": ["ben", "cleo"],
     "by": "ben",
+    "sender_id": "ben",
     "deleted_by": "ana",
     "username": "ana.lopez",
     "display_name": "Ana López",
@@ -60,6 +62,9 @@ BY_NAME: Mapping[str, Any] = {
     "channel_id": CHANNEL_ID,
     "participant_count": 2,
     "muted_until": "2026-02-01T07:00:00.000000Z",
+    # notices
+    "body": "Please confirm last week's hours by Friday.",
+    "link": "/timesheets/2026-05",
     # the log and marks
     "id": MESSAGE_ID,
     "message_id": MESSAGE_ID,

@@ -1,17 +1,12 @@
 """Messaging's face: what `app` wires."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from litestar import asgi
-from litestar.enums import ScopeType
-from litestar.types import ControllerRouterHandler, Receive, Scope, Send
+from litestar.types import ControllerRouterHandler
 
 from bus import Bus
 from kernel.auth import Authenticator
 from kernel.database import Database
-from kernel.errors import NotFoundError
-from kernel.http.access import ANYONE, who
 from kernel.http.idempotency import Idempotency
 from kernel.ratelimit import RateLimit
 from kernel.settings import Settings
@@ -20,11 +15,10 @@ from modules.identity.events import USER_SIGNAL, UserDeactivated
 from modules.messaging.contacts import Acquaintance, Anybody, Nobody
 from modules.messaging.contexts import Contexts
 from modules.messaging.conversations import Conversations
+from modules.messaging.counts import Counts
 from modules.messaging.events import MessageCreated, MessageDeleted, MessageRevised
-from modules.messaging.gateway.admission import Admission
 from modules.messaging.gateway.broadcast import Broadcast
 from modules.messaging.gateway.contract import CHAT
-from modules.messaging.gateway.expulsion import Expulsion
 from modules.messaging.gateway.gateway import Gateway
 from modules.messaging.gateway.receipts import Receipts
 from modules.messaging.gateway.reconciler import Reconciler
@@ -50,8 +44,13 @@ from modules.messaging.service.rebuilding import rebuild as rebuild_state
 from modules.messaging.service.writing import Writing
 from modules.messaging.tickets import Tickets
 from modules.messaging.writer import Writer
+from realtime.admission import Admission
+from realtime.endpoint import socket_route
+from realtime.entrance import Entrance
+from realtime.expulsion import Expulsion
 from realtime.hub import Hub
 from realtime.presence.port import Presence
+from realtime.presence.watchers import Watchers
 
 __all__ = ["MessagingModule", "rebuild_search", "rebuild_state"]
 
@@ -59,7 +58,7 @@ __all__ = ["MessagingModule", "rebuild_search", "rebuild_state"]
 class MessagingModule:
     """Contexts, channels, messages and the chat socket."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the ports that it needs
         self,
         *,
         settings: Settings,
@@ -68,7 +67,9 @@ class MessagingModule:
         hub: Hub,
         people: People,
         presence: Presence,
+        watchers: Watchers,
         authenticator: Authenticator,
+        entrance: Entrance,
         contacts: Contacts | None = None,
     ) -> None:
         tickets = Tickets(database)
@@ -89,16 +90,17 @@ class MessagingModule:
         opening = Opening(acquaintance, broadcast, changes, max_participants=limit)
         groups = Groups(database, membership, acquaintance, changes, max_participants=limit)
         self.conversations = Conversations(database)
+        self.counts = Counts(database)
         self.writer = writer
         resumption = Resumption(database, reading, broadcast)
         self.typing = Typing(hub, database)
         broadcast.on_record(self.typing.sent)
-        self.watching = Watching(hub=hub, presence=presence, database=database, contacts=contacts)
+        self.watching = Watching(hub=hub, watchers=watchers, database=database, contacts=contacts)
+        self.admission = Admission(authenticator=authenticator, tickets=tickets, people=people, settings=settings)
         self.gateway = Gateway(
             database=database,
             hub=hub,
             broadcast=broadcast,
-            resumption=resumption,
             services=Services(
                 writing=writing,
                 reading=reading,
@@ -110,7 +112,8 @@ class MessagingModule:
                 watching=self.watching,
                 frames_per_s=settings.max_frames_per_s,
             ),
-            admission=Admission(authenticator=authenticator, tickets=tickets, people=people, settings=settings),
+            admission=self.admission,
+            entrance=entrance,
             settled=self._settled,
             settings=settings,
         )
@@ -143,7 +146,7 @@ class MessagingModule:
                 tickets=tickets,
                 searching=Searching(database, people, self.indexer),
             ),
-            _socket(self.gateway),
+            socket_route("/ws/chat", self.gateway),
         ]
         self.sockets = (CHAT,)
 
@@ -189,13 +192,3 @@ class MessagingModule:
         await self.marking.stop()
         self.receipts.stop()
         await self.writer.stop()
-
-
-def _socket(gateway: Gateway) -> Any:
-    @asgi("/ws/chat", opt=who(ANYONE), copy_scope=False)
-    async def chat_socket(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.WEBSOCKET:
-            raise NotFoundError("Connect with a WebSocket client")
-        await gateway(scope, receive, send)
-
-    return chat_socket

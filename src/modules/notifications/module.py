@@ -33,6 +33,7 @@ from modules.notifications.domain.ladder import LADDER
 from modules.notifications.domain.preferences import defaults
 from modules.notifications.explaining import Explaining
 from modules.notifications.ledger import Ledger
+from modules.notifications.personal.part import PersonalSockets
 from modules.notifications.ports import Conversations, Presence, Recipients
 from modules.notifications.push import routes as push_routes
 from modules.notifications.push.wiring import Push
@@ -51,6 +52,8 @@ from modules.notifications.unsubscribe import routes as unsubscribe
 from modules.notifications.unsubscribe.unsubscribing import Links, Unsubscribing
 from modules.notifications.wording.texts import Texts, texts_of
 from modules.notifications.worker import Worker
+
+__all__ = ["NotificationsModule", "PersonalSockets", "transports_of"]
 
 log = structlog.get_logger(__name__)
 

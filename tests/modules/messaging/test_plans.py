@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from modules.messaging.store import marks, members
+from modules.messaging.store import counts, marks, members
 from modules.messaging.writer import queries
 
 FILL = """
@@ -19,6 +19,11 @@ INSERT INTO chat_participants (channel_id, user_id, role, joined_at)
 SELECT md5(i::text)::uuid, 'user-' || j, 'member', now() FROM generate_series(1, 4000) i, generate_series(1, 5) j
 """
 CHANNELS = "SELECT array_agg(md5(i::text)::uuid) FROM generate_series(1, 10) i"
+PEOPLE = """
+INSERT INTO chat_participants (channel_id, user_id, role, joined_at)
+SELECT md5(i::text)::uuid, 'someone-' || i * 5 + j, 'member', now()
+FROM generate_series(1, 4000) i, generate_series(1, 5) j
+"""
 FEW = 100
 """Rows: twice the participants of ten channels."""
 
@@ -26,7 +31,7 @@ FEW = 100
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
 @pytest.mark.parametrize(
     "statement",
-    [queries.MEMBERS, members.MEMBERS_OF, members.LEAVERS, marks.MOVED_SINCE.replace("$2", "'1'")],
+    [queries.MEMBERS, members.MEMBERS_OF, members.LEAVERS, counts.MEMBERS, marks.MOVED_SINCE.replace("$2", "'1'")],
 )
 async def test_participants_are_looked_up(dsn: str, statement: str, mode: str) -> None:
     connection = await asyncpg.connect(dsn, server_settings={"plan_cache_mode": mode})
@@ -37,6 +42,22 @@ async def test_participants_are_looked_up(dsn: str, statement: str, mode: str) -
     finally:
         await connection.close()
     assert max(read_by(json.loads(explained)[0]["Plan"])) <= FEW
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+async def test_so_are_the_channels_of_those_whose_counts_are_asked_for(dsn: str, mode: str) -> None:
+    connection = await asyncpg.connect(dsn, server_settings={"plan_cache_mode": mode})
+    try:
+        await connection.execute(FILL.replace("'user-' || j", "'nobody-' || i * 5 + j"))
+        await connection.execute(PEOPLE)
+        people, channels = [f"someone-{n}" for n in range(6, 16)], await connection.fetchval(CHANNELS)
+        since = await connection.fetchval("SELECT now()")
+        for statement, arguments in ((counts.COUNTS, (people, channels)), (counts.CHANGED, (people, since))):
+            explain = "EXPLAIN (ANALYZE, FORMAT JSON) " + statement
+            explained = await connection.fetchval(explain, *arguments)
+            assert max(read_by(json.loads(explained)[0]["Plan"])) <= FEW
+    finally:
+        await connection.close()
 
 
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from modules.messaging.gateway.watching import GRACE_S
+from realtime.presence.watchers import GRACE_S
 from tests.support.databases import Databases
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.scene import ROLES, Scene, statuses, two_hosts

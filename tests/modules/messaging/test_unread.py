@@ -17,6 +17,7 @@ from websockets.sync.client import connect
 
 from kernel.database import Database
 from modules.messaging.conversations import Conversations, SpanState
+from modules.messaging.counts import Counts, Unread
 from tests.support.databases import Databases
 from tests.support.naive import NaiveChannel, Text
 from tests.support.party import Party
@@ -125,6 +126,7 @@ class Conversation(RuleBasedStateMachine):
         assert {field: view[field] for field in shown} == shown
         head = {"channel_id": self.channel} | {f: shown[f] for f in ("last_seq", "last_read_seq", "unread_count")}
         assert self.ready(who)["channels"] == [head]
+        self.is_counted_for_badges(who, shown["unread_count"])
         for first in (1, 1 + self.model.last_seq // 2):
             self.has_states(who, first, self.model.last_seq)
 
@@ -136,6 +138,22 @@ class Conversation(RuleBasedStateMachine):
         names = tuple(self.party.ids[name].title() for name in senders)
         assert (state.unread_since is None) == (since is None)
         assert msgspec.structs.replace(state, unread_since=None) == SpanState(True, None, unread, names, deleted, since)
+
+    def is_counted_for_badges(self, who: str, unread: int) -> None:
+        """Asked for many at once, the counts are those of the inbox, and the newest unread message is named."""
+        channel = UUID(self.channel)
+        counted = asyncio.run(counts_of(self.party.dsn, [(self.party.ids[name], channel) for name in PEOPLE]))
+        found = {(one.user_id, one.channel_id): one for one in counted}
+        assert len(counted) == len(found) == len(PEOPLE)
+        for name in PEOPLE:
+            one = found[self.party.ids[name], channel]
+            new = self.model.unread(name) if name in self.model.present else 0
+            assert (one.unread_count, one.total_unread) == (new, new), name
+            newest = self.model.newest_unread(name) if new else None
+            assert one.message_id == (None if newest is None else UUID(newest.id))
+            assert one.sender_id == (None if newest is None else self.party.ids[newest.sender])
+            assert (one.created_at is None) == (newest is None)
+        assert found[self.party.ids[who], channel].unread_count == unread
 
     def shows_the_last(self, last: dict[str, Any] | None) -> None:
         """The newest message is shown as it is now."""
@@ -170,6 +188,15 @@ async def state_of(dsn: str, span: Span) -> SpanState:
     database = await Database.connect(dsn, size=1)
     try:
         return (await Conversations(database).states([span]))[0]
+    finally:
+        await database.close()
+
+
+async def counts_of(dsn: str, pairs: list[tuple[str, UUID]]) -> list[Unread]:
+    """Ask as badges do."""
+    database = await Database.connect(dsn, size=1)
+    try:
+        return await Counts(database).unread(pairs)
     finally:
         await database.close()
 

@@ -4,9 +4,10 @@ from collections.abc import Collection
 
 import pytest
 
-from modules.messaging.gateway.watching import Watching, presence_topic
+from modules.messaging.gateway.watching import Watching
 from realtime.hub import Hub
 from realtime.presence.memory import MemoryPresence
+from realtime.presence.watchers import Watchers, presence_topic
 from tests.support.devices import device
 from tests.support.pens import make_context, pen
 from tests.support.statements import statements
@@ -30,7 +31,8 @@ async def test_all_are_looked_at_in_one_query(dsn: str, count: int) -> None:
         async with pen(database) as writer:
             await writer.stored("b1", "u0", "c1")
         hub = Hub()
-        watching = Watching(hub=hub, presence=MemoryPresence(hub, AWAY_AFTER_S), database=database, contacts=Friends())
+        watchers = Watchers(hub, MemoryPresence(hub, AWAY_AFTER_S))
+        watching = Watching(hub=hub, watchers=watchers, database=database, contacts=Friends())
         devices = [device(hub, user_id) for user_id in people]
         for one in devices:
             await watching.watch(one, [*people, "zoe"])

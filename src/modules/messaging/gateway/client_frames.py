@@ -9,21 +9,11 @@ from msgspec import Meta
 from kernel.text import ClientId, HostId
 from modules.messaging.emoji import MAX_CODE_POINTS
 from modules.messaging.schemas.base import Content, ContextTypeName, Seq
+from realtime.frames import Auth, ClientFrame, Ping, Ref
 
-Ref = Annotated[str, Meta(max_length=128, description="The client's own; echoed in the reply")]
 Emoji = Annotated[str, Meta(min_length=1, max_length=MAX_CODE_POINTS, examples=["👍"])]
 MAX_RESUMED = 2_000
 MAX_WATCHED = 500
-
-
-class ClientFrame(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type"):
-    """Base of all frames that come in."""
-
-
-class Auth(ClientFrame, frozen=True, tag="auth"):
-    """The first frame, and again to refresh before the token ends."""
-
-    token: Annotated[str, Meta(max_length=8192)]
 
 
 class ContextRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -127,12 +117,6 @@ class WatchPresence(ClientFrame, frozen=True, tag="presence.watch"):
     user_ids: Annotated[list[HostId], Meta(max_length=MAX_WATCHED)]
 
 
-class Ping(ClientFrame, frozen=True, tag="ping"):
-    """Answer me."""
-
-    ref: Ref | None = None
-
-
 Incoming: TypeAlias = (
     Auth
     | SendMessage
@@ -151,18 +135,4 @@ Incoming: TypeAlias = (
 )
 
 
-class _Loose(msgspec.Struct, frozen=True):
-    ref: str | None = None
-
-
 decode = msgspec.json.Decoder(Incoming).decode
-_decode_loosely = msgspec.json.Decoder(_Loose).decode
-
-
-def ref_of(text: str) -> str | None:
-    """Return the `ref` of a frame that is otherwise wrong, so that the client knows which one it was."""
-    try:
-        ref = _decode_loosely(text).ref
-    except (msgspec.MsgspecError, RecursionError):
-        return None
-    return ref if ref is not None and len(ref) <= 128 else None  # noqa: PLR2004 - as in Ref

@@ -3,9 +3,10 @@
 from typing import get_args
 
 from kernel.http.asyncapi import SocketContract, tagged
-from modules.messaging.gateway import client_frames, closing, server_frames
-from modules.messaging.gateway.gateway import SUBPROTOCOL
+from modules.messaging.gateway import client_frames, server_frames
+from realtime import closing, frames
 from realtime.connection import TOO_SLOW
+from realtime.endpoint import SUBPROTOCOL
 
 CHAT = SocketContract(
     name="chat",
@@ -13,19 +14,25 @@ CHAT = SocketContract(
     subprotocol=SUBPROTOCOL,
     summary="Conversations: subprotocol parley.v1, JSON text frames, the first of them `auth` within 5 s",
     receives=get_args(client_frames.Incoming),
-    sends=tuple(tagged(server_frames.ServerFrame)),
+    sends=(
+        *tagged(server_frames.ServerFrame),
+        frames.AuthRefreshed,
+        frames.ErrorFrame,
+        frames.Presence,
+        frames.Pong,
+    ),
     replies={
-        client_frames.Auth: (server_frames.Ready, server_frames.AuthRefreshed),
+        frames.Auth: (server_frames.Ready, frames.AuthRefreshed),
         client_frames.SendMessage: (server_frames.Ack,),
         client_frames.ReviseMessage: (server_frames.Ack,),
         client_frames.DeleteMessage: (server_frames.Ack,),
         client_frames.AddReaction: (server_frames.Ack,),
         client_frames.RemoveReaction: (server_frames.Ack,),
         client_frames.Resume: (server_frames.Resumed,),
-        client_frames.WatchPresence: (server_frames.Presence,),
-        client_frames.Ping: (server_frames.Pong,),
+        client_frames.WatchPresence: (frames.Presence,),
+        frames.Ping: (frames.Pong,),
     },
-    refusal=server_frames.ErrorFrame,
+    refusal=frames.ErrorFrame,
     closes={
         closing.NOT_UNDERSTOOD: "frames were not understood, repeatedly",
         closing.NOT_AUTHENTICATED: "not authenticated, or the token has expired",

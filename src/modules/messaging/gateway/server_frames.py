@@ -7,16 +7,16 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from kernel.clock import Timestamp, rfc3339
-from kernel.errors import Problem
 from modules.messaging.log.record import Record
 from modules.messaging.schemas.messages import Message
+from realtime import frames
 from realtime.frame import Frame
 
-encode = msgspec.json.Encoder().encode
+frame = frames.frame
 
 
-class ServerFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """Base of all frames that go out."""
+class ServerFrame(frames.ServerFrame, frozen=True):
+    """Base of the frames that go out here and at no other endpoint."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -51,12 +51,6 @@ class Ready(ServerFrame, frozen=True, tag="ready"):
     more: bool
 
 
-class AuthRefreshed(ServerFrame, frozen=True, tag="auth.refreshed"):
-    """The new token counts from now on."""
-
-    expires_at: Timestamp
-
-
 class Ack(ServerFrame, frozen=True, tag="ack"):
     """The record is durable. On the sending socket this takes the place of the record's own frame.
 
@@ -67,13 +61,6 @@ class Ack(ServerFrame, frozen=True, tag="ack"):
     channel_id: UUID
     seq: int
     message: Message
-
-
-class ErrorFrame(ServerFrame, frozen=True, tag="error", kw_only=True):
-    """Something that the client sent was refused."""
-
-    ref: str | UnsetType = UNSET
-    problem: Problem
 
 
 class MessageCreated(ServerFrame, frozen=True, tag="message.created"):
@@ -189,20 +176,6 @@ class Typing(ServerFrame, frozen=True, tag="typing"):
     user_ids: list[str]
 
 
-class Presence(ServerFrame, frozen=True, tag="presence"):
-    """Whether somebody is there. `last_seen_at`: of who is offline, where known."""
-
-    user_id: str
-    status: Literal["online", "away", "offline"]
-    last_seen_at: Timestamp | UnsetType = UNSET
-
-
-class Pong(ServerFrame, frozen=True, tag="pong"):
-    """The answer to a ping."""
-
-    ref: str | UnsetType = UNSET
-
-
 PARTICIPANT_FRAMES: dict[str, type[ParticipantFrame]] = {
     "participant_joined": ParticipantJoined,
     "participant_left": ParticipantLeft,
@@ -216,11 +189,6 @@ REACTION_FRAMES: dict[str, type[ReactionFrame]] = {
     "reaction": ReactionAdded,
     "reaction_removed": ReactionRemoved,
 }
-
-
-def frame(content: ServerFrame) -> Frame:
-    """Encode a frame."""
-    return Frame(encode(content))
 
 
 def frame_of(record: Record, message: Message | None) -> Frame:

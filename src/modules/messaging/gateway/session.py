@@ -1,7 +1,6 @@
-"""One socket's session, from its authentication to its end: which frame leads to what."""
+"""One socket's session at the chat: which frame leads to what."""
 
 import asyncio
-import time
 from functools import partial
 from typing import TypeAlias
 from uuid import UUID
@@ -9,18 +8,15 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from kernel.auth import Authenticator, DeactivatedError, Principal
-from kernel.clock import from_unix, rfc3339
-from kernel.errors import MalformedError, ParleyError, TooManyRequestsError, UnauthenticatedError, undecodable
-from kernel.ratelimit import Bucket
-from kernel.settings import FRAME_BURST_S
+import realtime.session
+from kernel.auth import Authenticator, Principal
+from kernel.errors import MalformedError, ParleyError, TooManyRequestsError
 from modules.messaging import views
 from modules.messaging.emoji import one_emoji
 from modules.messaging.fold import fresh
 from modules.messaging.gateway import client_frames as client
 from modules.messaging.gateway import server_frames as server
 from modules.messaging.gateway.broadcast import channel_topic
-from modules.messaging.gateway.closing import DEACTIVATED, EXPIRED, INTERNAL, NOT_UNDERSTOOD, TOO_MANY
 from modules.messaging.gateway.feeds import Feeds
 from modules.messaging.gateway.resumption import Resumption
 from modules.messaging.gateway.typing import Typing
@@ -31,14 +27,13 @@ from modules.messaging.service.reading import Reading
 from modules.messaging.service.writing import Writing
 from modules.messaging.views import NOBODY, Hidden
 from modules.messaging.writer import Action, ContextKey, Delete, Outcome, React, Revise, Stored, Written
+from realtime.closing import INTERNAL
 from realtime.connection import ALWAYS, Connection
 
 log = structlog.get_logger(__name__)
 
 ChangeFrame: TypeAlias = client.ReviseMessage | client.DeleteMessage | client.AddReaction | client.RemoveReaction
 
-STRIKES = 5
-"""So many frames in a row that can't be understood end the socket."""
 MAX_RESUMES = 4
 """Asked for by one socket and not finished yet."""
 
@@ -57,39 +52,17 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     frames_per_s: float
 
 
-class Session:
+class Session(realtime.session.Session[client.Incoming]):
     """Reacts to the frames of one authenticated connection."""
 
     def __init__(self, services: Services, connection: Connection, principal: Principal) -> None:
+        super().__init__(services, client.decode, connection, principal)
         self._services = services
-        self._connection = connection
-        self._strikes = 0
-        self._frames = Bucket("frames", per_s=services.frames_per_s, burst=services.frames_per_s * FRAME_BURST_S)
-        self._expiry: asyncio.TimerHandle | None = None
         self._resumes: list[asyncio.Task[None]] = []
-        self._expire_at(principal)
-
-    async def receive(self, text: str | None) -> None:
-        """Handle one frame (None: a binary one). Whatever is wrong with it becomes an error frame."""
-        try:
-            self._frames.take()
-        except TooManyRequestsError as error:
-            self._connection.close(TOO_MANY, error.detail)
-            return
-        try:
-            frame = client.decode(text) if text is not None else _no_text()
-            self._strikes = 0
-            await self._handle(frame)
-        except (msgspec.MsgspecError, RecursionError) as error:
-            self._strike(undecodable(error), text)
-        except MalformedError as error:
-            self._strike(error, text)
-        except ParleyError as error:
-            self._refuse(error, client.ref_of(text or ""))
 
     def end(self) -> None:
         """Let go of what still runs."""
-        self._forget_expiry()
+        super().end()
         self._services.typing.gone(self._connection)
         for task in self._resumes:
             task.cancel()
@@ -108,10 +81,8 @@ class Session:
                 await self._live(frame)
             case client.WatchPresence():
                 await self._services.watching.watch(self._connection, frame.user_ids)
-            case client.Ping():
-                self._reply(server.Pong(ref=msgspec.UNSET if frame.ref is None else frame.ref))
-            case client.Auth():
-                await self._refresh(frame)
+            case _:
+                await super()._handle(frame)
 
     async def _send(self, frame: client.SendMessage) -> None:
         self._connection.touch()
@@ -178,45 +149,6 @@ class Session:
         heard = frame.channel_id is not None and channel_topic(frame.channel_id) in self._connection.topics
         self._connection.show(frame.channel_id if heard else None)
 
-    async def _refresh(self, frame: client.Auth) -> None:
-        try:
-            principal = await self._services.authenticator.authenticate(frame.token)
-        except DeactivatedError as error:
-            self._connection.close(DEACTIVATED, error.title)
-            return
-        except UnauthenticatedError as error:
-            self._connection.close(EXPIRED, error.detail)
-            return
-        if not principal.takes_part or principal.id != self._connection.user_id:
-            self._connection.close(EXPIRED, "a refresh must be for the same user")
-            return
-        self._expire_at(principal)
-        self._reply(server.AuthRefreshed(expires_at=rfc3339(from_unix(principal.expires_at or time.time()))))
-
-    def _forget_expiry(self) -> None:
-        if self._expiry is not None:
-            self._expiry.cancel()
-
-    def _expire_at(self, principal: Principal) -> None:
-        self._forget_expiry()
-        if principal.expires_at is not None:
-            delay = max(0.0, principal.expires_at - time.time())
-            self._expiry = asyncio.get_running_loop().call_later(
-                delay, self._connection.close, EXPIRED, "the token has expired"
-            )
-
-    def _strike(self, error: MalformedError, text: str | None) -> None:
-        self._strikes += 1
-        self._refuse(error, client.ref_of(text or ""))
-        if self._strikes >= STRIKES:
-            self._connection.close(NOT_UNDERSTOOD, "too many frames that could not be understood")
-
-    def _refuse(self, error: ParleyError, ref: str | None) -> None:
-        self._reply(server.ErrorFrame(ref=msgspec.UNSET if ref is None else ref, problem=error.problem()))
-
-    def _reply(self, content: server.ServerFrame) -> None:
-        self._connection.send(server.frame(content))
-
 
 def _ack(ref: str, outcome: Written, user_id: str, hidden: Hidden) -> server.Ack:
     """Acknowledge a record; where nothing was appended, that of the message itself."""
@@ -238,10 +170,6 @@ def _action(frame: ChangeFrame) -> Action:
             return React(one_emoji(frame.emoji, "/emoji"))
         case client.RemoveReaction():
             return React(one_emoji(frame.emoji, "/emoji"), removed=True)
-
-
-def _no_text() -> client.Incoming:
-    raise MalformedError("Frames are JSON texts; binary ones are not understood")
 
 
 def _target(frame: client.SendMessage) -> UUID | ContextKey:

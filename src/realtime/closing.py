@@ -1,4 +1,4 @@
-"""Close codes of the chat socket. 44xx are final until the client changes something; the others invite it back."""
+"""Close codes of sockets. 44xx are final until the client changes something; the others invite it back."""
 
 NOT_UNDERSTOOD = 4400
 EXPIRED = NOT_AUTHENTICATED = 4401

@@ -1,9 +1,9 @@
 """Who may have a socket: origin first, then a token in the first frame, a ticket or, where allowed, a query token."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -11,14 +11,41 @@ import msgspec
 from kernel.auth import Authenticator, DeactivatedError, Principal
 from kernel.errors import ParleyError, UnavailableError
 from kernel.settings import Settings
-from modules.messaging.gateway import client_frames as client
-from modules.messaging.gateway import closing
-from modules.messaging.ports import People
-from modules.messaging.tickets import Tickets
+from realtime import closing
+from realtime.frames import decode_auth
 
 Receive = Callable[[], Awaitable[Any]]
 Credential = Callable[[], Awaitable[Principal]]
 """What a peer showed; calling it finds out whose it is."""
+
+
+class Person(Protocol):
+    """A person, as far as the way in is concerned."""
+
+    @property
+    def active(self) -> bool:
+        """False once deactivated."""
+        ...
+
+
+class People(Protocol):
+    """Who there is."""
+
+    async def find(self, user_ids: Collection[str]) -> Mapping[str, Person]:
+        """Return those who exist, deactivated ones included; unknown ids are absent."""
+        ...
+
+
+class Tickets(Protocol):
+    """Single-use ways in."""
+
+    async def redeem(self, ticket: str) -> Principal:
+        """Return who the ticket was made for, and use it up.
+
+        Raises:
+            UnauthenticatedError: unknown, used or too old.
+        """
+        ...
 
 
 class RefusedError(Exception):
@@ -111,9 +138,6 @@ def _token(event: Any) -> str:
     if event["type"] != "websocket.receive":
         raise RefusedError(closing.NOT_AUTHENTICATED, "closed before authentication")
     try:
-        frame = client.decode(event.get("text") or "")
+        return decode_auth(event.get("text") or "").token
     except (msgspec.MsgspecError, RecursionError):
-        frame = None
-    if not isinstance(frame, client.Auth):
-        raise RefusedError(closing.NOT_AUTHENTICATED, "expected an auth frame first")
-    return frame.token
+        raise RefusedError(closing.NOT_AUTHENTICATED, "expected an auth frame first") from None

@@ -7,8 +7,8 @@ soon as they are heard again; a person who is merely changed keeps them.
 from collections.abc import Callable, Collection
 
 from kernel.rechecks import Rechecks
-from modules.messaging.ports import People
-from realtime.hub import Hub
+from realtime.admission import People
+from realtime.company import Company
 
 CHUNK = 1_000
 
@@ -16,8 +16,8 @@ CHUNK = 1_000
 class Expulsion:
     """Asks the directory about connected people; `start` it once, and `stop` it."""
 
-    def __init__(self, hub: Hub, people: People, close: Callable[[str], None]) -> None:
-        self._hub = hub
+    def __init__(self, company: Company, people: People, close: Callable[[str], None]) -> None:
+        self._company = company
         self._people = people
         self._close = close
         self._rechecks: Rechecks[str] = Rechecks("expulsion", self._look)
@@ -25,7 +25,7 @@ class Expulsion:
 
     def user_changed(self, user_id: str) -> None:
         """Look whether they may stay, if they are here."""
-        if self._hub.connections_of(user_id):
+        if self._company.connections_of(user_id):
             self._rechecks.one(user_id)
 
     def anyone_changed(self) -> None:
@@ -34,7 +34,7 @@ class Expulsion:
 
     async def _look(self, user_ids: Collection[str] | None) -> None:
         if user_ids is None:
-            user_ids = {connection.user_id for connection in self._hub.connections}
+            user_ids = {connection.user_id for connection in self._company.connections}
         ids = list(user_ids)
         for start in range(0, len(ids), CHUNK):
             await self._look_at(ids[start : start + CHUNK])

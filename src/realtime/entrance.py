@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kernel.errors import UnavailableError
+from kernel.settings import Settings
 
 TURN_WITHIN_S = 10.0
 COME_BACK_WITHIN_S = 5.0
@@ -55,12 +56,12 @@ class Guest:
 
 
 class Entrance:
-    """Knows whether one more may come in."""
+    """Knows whether one more may come in, by whichever endpoint: it is the process that has room or not."""
 
-    def __init__(self, *, max_sockets: int, max_joining: int, turns: int) -> None:
-        self._max_sockets = max_sockets
-        self._max_joining = max_joining
-        self.turns = asyncio.Semaphore(turns)
+    def __init__(self, settings: Settings) -> None:
+        self._max_sockets = settings.max_sockets
+        self._max_joining = settings.max_joining
+        self.turns = asyncio.Semaphore(max(1, settings.database_pool_size // 2))
         self.joining: set[Guest] = set()
         self._open = 0
         self._paused_until = 0.0

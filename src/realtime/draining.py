@@ -12,9 +12,9 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from modules.messaging.gateway import closing
+from realtime import closing
+from realtime.company import Company
 from realtime.connection import Connection
-from realtime.hub import Hub
 
 STEPS = 20
 ANSWERS_WITHIN_S = 3.0
@@ -23,8 +23,8 @@ ANSWERS_WITHIN_S = 3.0
 class Draining:
     """Knows which sockets are leaving, and which are having a frame handled."""
 
-    def __init__(self, hub: Hub, settled: Callable[[], Awaitable[None]]) -> None:
-        self._hub = hub
+    def __init__(self, company: Company, settled: Callable[[], Awaitable[None]]) -> None:
+        self._company = company
         self._settled = settled
         self._leaving: set[Connection] = set()
         self._busy: set[Connection] = set()
@@ -51,7 +51,7 @@ class Draining:
 
     def _choose(self, steps_left: int) -> list[Connection]:
         """Take an even share of those who are still to be told, at random."""
-        staying = list(set(self._hub.connections) - self._leaving)
+        staying = list(set(self._company.connections) - self._leaving)
         batch = random.sample(staying, -(-len(staying) // steps_left))
         self._leaving.update(batch)
         return batch

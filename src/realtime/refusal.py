@@ -7,7 +7,7 @@ import msgspec
 
 from kernel.errors import ParleyError
 from kernel.http.problems import MEDIA_TYPE
-from modules.messaging.gateway import closing
+from realtime import closing
 from realtime.socket import fitting
 
 EXTENSION = "websocket.http.response"
