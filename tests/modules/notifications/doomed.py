@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from kernel.clock import now
 from kernel.database import Database
 from kernel.settings import Settings
+from kernel.telemetry import logging
 from modules.notifications.domain.outcomes import Outcome
 from modules.notifications.ports import Span
 from modules.notifications.transports import Outgoing, Transport
@@ -81,4 +82,5 @@ async def main(dsn: str, twilio_url: str, halt_at: str) -> None:
 
 
 if __name__ == "__main__":
+    logging.configure("error")  # to stderr: stdout says how far it has come
     asyncio.run(main(*sys.argv[1:]))
