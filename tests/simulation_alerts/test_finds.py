@@ -71,7 +71,11 @@ def choices_count_later(patch: Patch) -> None:
 
 def never_again(patch: Patch) -> None:
     """What was put off isn't found again."""
-    patch(alerts, "PUT_OFF", alerts.PUT_OFF.replace("due_at = later.due_at", "due_at = later.due_at + interval '1000 years'"))
+    patch(
+        alerts,
+        "PUT_OFF",
+        alerts.PUT_OFF.replace("due_at = later.due_at", "due_at = later.due_at + interval '1000 years'"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,11 +84,11 @@ def never_again(patch: Patch) -> None:
         (quiet_hours_in_utc, "it is quiet there"),
         (read_not_asked_again, "nothing of it is unread"),
         (ranges_overlapping, "times"),
-        (no_ladder, "was to go first"),
-        (dropped_instead_of_put_off, "not so at"),
         (blind, "they are at a device"),
-        (choices_count_later, "was due by"),
-        (never_again, "was due by"),
+        pytest.param(no_ladder, "was to go first", marks=pytest.mark.long),
+        pytest.param(dropped_instead_of_put_off, "not so at", marks=pytest.mark.long),
+        pytest.param(choices_count_later, "was due by", marks=pytest.mark.long),
+        pytest.param(never_again, "was due by", marks=pytest.mark.long),
     ],
 )
 async def test_a_broken_week_is_found(
