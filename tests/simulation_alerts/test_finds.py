@@ -15,7 +15,7 @@ from tests.simulation_alerts.plan import plan
 from tests.simulation_alerts.test_week import AUTUMN, happened
 from tests.support.databases import Databases, execute
 
-SEED, DAYS, MESSAGES = 7, 4, 36
+SEED, DAYS, MESSAGES = 8, 4, 48
 Patch = Callable[[Any, str, Any], None]
 
 WITHOUT_NET = """
