@@ -8,8 +8,10 @@ import pytest
 
 from tests.modules.notifications.personal.test_badges import ONE, TWO, Hand
 from tests.support.pages import badge, page_of
+from tests.support.partition import partition
 from tests.support.redis_server import RedisServer
 from tests.support.scene import Scene, two_hosts
+from tests.support.servers import Host, running_server
 
 
 @pytest.fixture
@@ -50,6 +52,25 @@ async def test_what_was_read_meanwhile_is_told_to_who_knew_only_that_it_was_unre
         redis_server.resume()
         assert await page.shows_the_truth()
         assert page.total == 0
+
+
+async def test_who_is_cut_off_alone_tells_the_others_who_noticed_nothing(
+    dsn: str, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    with (
+        partition(redis_server.port) as network,
+        running_server(dsn, tmp_path / "one", REDIS_URL=f"redis://127.0.0.1:{network.port}") as one,
+        running_server(dsn, tmp_path / "two", REDIS_URL=redis_server.url) as two,
+    ):
+        host = Host(one, one.cli("keys", "create", "tests"))
+        with host.http:
+            scene = Scene(host, [one, two])
+        async with page_of(scene, "ben", TWO) as page:
+            await asyncio.sleep(1.5)
+            network.cut()
+            await Hand(scene, "ana", ONE).say()
+            await badge(page, unread_count=2)
+            assert await page.shows_the_truth()
 
 
 async def test_the_same_check_finds_who_never_looks_back(dsn: str, redis_server: RedisServer, tmp_path: Path) -> None:
