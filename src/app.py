@@ -72,6 +72,7 @@ class Parley:
         self.modules = (self.identity, self.messaging, self.notifications)
         self.identity.listen(self.signals)  # before those who ask it again
         self.messaging.listen(self.signals)
+        self.notifications.listen(self.signals)
         self.identity.subscribe(self.bus)
         self.messaging.subscribe(self.bus)
         self.notifications.subscribe(self.bus)
@@ -133,7 +134,9 @@ def create_app(settings: Settings | None = None, *, parley: Parley | None = None
         async with parley.running():
             yield
 
-    published = PublishedRoutes(about(parley.settings.public_url), sockets=parley.messaging.sockets)
+    published = PublishedRoutes(
+        about(parley.settings.public_url), sockets=parley.messaging.sockets, posts=parley.notifications.posts
+    )
     per_s = parley.settings.max_requests_per_s
     app = Litestar(
         route_handlers=[

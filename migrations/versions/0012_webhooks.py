@@ -62,7 +62,7 @@ def upgrade() -> None:
             lease_until timestamptz,
             created_at timestamptz NOT NULL,
             updated_at timestamptz NOT NULL,
-            CONSTRAINT uq_notification_webhook_deliveries_event_id UNIQUE (event_id, webhook_id),
+            CONSTRAINT uq_notification_webhook_deliveries_event_id_webhook_id UNIQUE (event_id, webhook_id),
             CONSTRAINT ck_notification_webhook_deliveries_lease CHECK (
                 (state = 'sending') = (claim_id IS NOT NULL AND lease_until IS NOT NULL)
             )

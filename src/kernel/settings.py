@@ -88,6 +88,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     vapid_private_key: Secret | None = None
     vapid_subject: str | None = None
     push_allowed_hosts: tuple[str, ...] = ()
+    webhook_allowed_origins: tuple[str, ...] = ()
     smtp_url: Secret | None = None
     evidence_key: Secret | None = None
 
@@ -163,6 +164,8 @@ def _contradictions(s: Settings) -> list[str]:
         problems.append("REDIS_URL: expected redis://… or rediss://…")
     if not all(ORIGIN.match(origin) for origin in s.allowed_origins):
         problems.append("PARLEY_ALLOWED_ORIGINS: expected origins such as https://shop.example, without a path")
+    if not all(ORIGIN.match(origin) and origin != "*" for origin in s.webhook_allowed_origins):
+        problems.append("PARLEY_WEBHOOK_ALLOWED_ORIGINS: expected origins such as https://hooks.internal:8443")
     if not re.match(r"\Ahttps?://[^/]+", s.public_url):
         problems.append("PARLEY_PUBLIC_URL: expected http(s)://host")
     if s.jwks_url and not re.match(r"\Ahttps?://[^/]+", s.jwks_url):
@@ -193,6 +196,8 @@ def _insecure(s: Settings) -> list[str]:
         problems.append("PARLEY_PUBLIC_URL: https is needed in production")
     if "*" in s.allowed_origins:
         problems.append("PARLEY_ALLOWED_ORIGINS: '*' is refused in production")
+    if any(origin.startswith("http:") for origin in s.webhook_allowed_origins):
+        problems.append("PARLEY_WEBHOOK_ALLOWED_ORIGINS: https is needed in production")
     return problems
 
 

@@ -32,6 +32,7 @@ REVISIONS = [
     "0004_notifications",
     "0005_conversations",
     "0006_search",
+    "0012_webhooks",
 ]
 
 CATALOGUE = """

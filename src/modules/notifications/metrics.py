@@ -8,7 +8,9 @@ TRANSPORT_PAUSES = Counter(
     "Times that a transport was held back for a fault of configuration",
     ["transport"],
 )
-WEBHOOK_ATTEMPTS = Counter("parley_webhook_attempts_total", "Requests to the host's webhooks, by what came of them", ["outcome"])
+WEBHOOK_ATTEMPTS = Counter(
+    "parley_webhook_attempts_total", "Requests to the host's webhooks, by what came of them", ["outcome"]
+)
 WEBHOOKS_DISABLED = Counter(
     "parley_webhooks_disabled_total", "Webhooks that were disabled because they failed or were gone", ["reason"]
 )

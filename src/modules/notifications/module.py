@@ -19,6 +19,7 @@ from bus import Bus
 from kernel.clock import now
 from kernel.database import Database
 from kernel.settings import Settings
+from kernel.signals import Signals
 from modules.identity.events import UserDeactivated
 from modules.messaging.events import MessageCreated
 from modules.notifications.alert_worker import AlertWorker
@@ -34,6 +35,8 @@ from modules.notifications.transports import Transport
 from modules.notifications.transports.console import ConsoleSms
 from modules.notifications.transports.twilio import TwilioSms
 from modules.notifications.transports.twilio_webhooks import TwilioWebhooks
+from modules.notifications.webhooks.contract import POSTS
+from modules.notifications.webhooks.part import WebhooksPart
 
 log = structlog.get_logger(__name__)
 
@@ -97,6 +100,7 @@ class NotificationsModule:
             on_alert=self.alert_worker.wake,
             on_delivery=self.delivery_worker.wake,
         )
+        self._webhooks = WebhooksPart(settings=settings, database=database, clock=clock)
         webhooks = TwilioWebhooks(auth_token=settings.twilio_auth_token, public_url=settings.public_url)
         self.routes = [
             Router(
@@ -106,14 +110,21 @@ class NotificationsModule:
                     "notifications": Provide(lambda: self.service, sync_to_thread=False),
                     "twilio_webhooks": Provide(lambda: webhooks, sync_to_thread=False),
                 },
-            )
+            ),
+            self._webhooks.router,
         ]
+        self.posts = [POSTS]
         self._tasks: list[asyncio.Task[None]] = []
 
     def subscribe(self, bus: Bus) -> None:
         """Listen, durably, to what concerns alerts."""
         bus.consume(CONSUMER, MessageCreated, self.service.heard, linger_s=GATHER_S)
         bus.consume(CONSUMER, UserDeactivated, self.service.deactivated)
+        self._webhooks.subscribe(bus)
+
+    def listen(self, signals: Signals) -> None:
+        """Hear of what other instances change."""
+        self._webhooks.listen(signals)
 
     async def start(self) -> None:
         """Begin to decide and to send. A transport that was held back is tried anew: the fault may be mended."""
@@ -121,6 +132,7 @@ class NotificationsModule:
             log.warning("sms_off", hint="set TWILIO_ACCOUNT_SID and its companions to send SMS")
         async with self._database.transaction() as tx:
             await pauses.resume(tx.connection, self._transports.keys())
+        await self._webhooks.start()
         self._tasks = [
             asyncio.create_task(self.alert_worker.run(), name="alert worker"),
             asyncio.create_task(self.delivery_worker.run(), name="delivery worker"),
@@ -130,7 +142,7 @@ class NotificationsModule:
         """Begin nothing new, let calls in flight end for up to five seconds, then cut them off."""
         self.alert_worker.stop()
         self.delivery_worker.stop()
-        await asyncio.gather(*self._tasks)
+        await asyncio.gather(*self._tasks, self._webhooks.stop())
         await self.delivery_worker.finish()
         for transport in self._transports.values():
             await transport.close()

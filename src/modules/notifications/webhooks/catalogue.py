@@ -7,11 +7,10 @@ own: a new type is one entry in `PUBLISHED`.
 import inspect
 from collections.abc import Iterable
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta
 
 from bus import Event, event_name
 from kernel.clock import Timestamp, rfc3339
@@ -73,6 +72,7 @@ def description(kind: type[Event]) -> str:
 def payload_type(kind: type[Event]) -> type[msgspec.Struct]:
     """Return the Struct that is sent of such events: `type`, `timestamp` and `data`, the event's own fields."""
     own = [field for field in msgspec.structs.fields(kind) if field.name != "occurred_at"]
+    own.sort(key=lambda field: field.name != "event_id")
     data = msgspec.defstruct(
         f"{kind.__name__}Data",
         [_required(field) for field in own],
@@ -80,10 +80,10 @@ def payload_type(kind: type[Event]) -> type[msgspec.Struct]:
         kw_only=True,
         frozen=True,
     )
-    kind_of_event = Annotated[Literal[event_name(kind)], Meta(description="What happened")]  # type: ignore[misc]
+    named: Any = Literal[event_name(kind)]  # made at run time
     return msgspec.defstruct(
         f"{kind.__name__}Payload",
-        [("type", kind_of_event), ("timestamp", Timestamp), ("data", data)],
+        [("type", named), ("timestamp", Timestamp), ("data", data)],
         namespace={"__doc__": f"`{event_name(kind)}`, as it is posted. `timestamp`: when it happened."},
         kw_only=True,
         frozen=True,

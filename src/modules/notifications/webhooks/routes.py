@@ -22,6 +22,7 @@ from kernel.http.access import key, refuses, who
 from kernel.http.idempotency import Idempotency, IdempotencyKey
 from kernel.http.parameters import Cursor
 from modules.notifications.webhooks import schemas
+from modules.notifications.webhooks.contract import TAG
 from modules.notifications.webhooks.delivery import State
 from modules.notifications.webhooks.errors import (
     DeliveryUnderWayError,
@@ -36,7 +37,7 @@ from modules.notifications.webhooks.schemas import (
     PostRotation,
     PostWebhook,
     Replayed,
-    TestResult,
+    TestOutcome,
     WebhookDelivery,
     WebhookDeliveryPage,
     WebhookPage,
@@ -45,7 +46,7 @@ from modules.notifications.webhooks.schemas import (
 )
 from modules.notifications.webhooks.service import Webhooks
 
-TAGS = ["Host Webhooks"]
+TAGS = [TAG]
 HOST = who(key("webhooks"))
 Limit = Annotated[int, QueryParameter(ge=1, le=100)]
 
@@ -99,9 +100,7 @@ async def create_webhook(
 
 
 @get("/api/webhooks", opt=HOST, operation_id="listWebhooks", summary="All webhooks", tags=TAGS)
-async def list_webhooks(
-    webhooks: NamedDependency[Webhooks], limit: Limit = 50, cursor: Cursor = None
-) -> WebhookPage:
+async def list_webhooks(webhooks: NamedDependency[Webhooks], limit: Limit = 50, cursor: Cursor = None) -> WebhookPage:
     """In the order in which they were made, whichever key made them."""
     after = None if cursor is None else decode_cursor(cursor, UUID)
     found = await webhooks.listing(after=after, limit=limit + 1)
@@ -119,9 +118,7 @@ async def get_webhook(webhook_id: FromPath[UUID], webhooks: NamedDependency[Webh
     return schemas.view(await webhooks.get(webhook_id), now())
 
 
-@patch(
-    "/api/webhooks/{webhook_id:uuid}", opt=HOST, operation_id="changeWebhook", summary="Change a webhook", tags=TAGS
-)
+@patch("/api/webhooks/{webhook_id:uuid}", opt=HOST, operation_id="changeWebhook", summary="Change a webhook", tags=TAGS)
 async def change_webhook(
     webhook_id: FromPath[UUID], data: JSONBody[PatchWebhook], webhooks: NamedDependency[Webhooks]
 ) -> WebhookView:
@@ -160,7 +157,7 @@ async def rotate_secret(
     tags=TAGS,
     status_code=200,
 )
-async def test_webhook(webhook_id: FromPath[UUID], webhooks: NamedDependency[Webhooks]) -> TestResult:
+async def test_webhook(webhook_id: FromPath[UUID], webhooks: NamedDependency[Webhooks]) -> TestOutcome:
     """Posts `webhook.test` once, also to a webhook that is disabled, and waits up to 20 seconds for the answer."""
     return schemas.result(await webhooks.test(webhook_id))
 

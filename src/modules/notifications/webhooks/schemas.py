@@ -23,7 +23,9 @@ DAY_S = 86_400
 MAX_GRACE_S = 7 * DAY_S
 SHOWN_BYTES = 500
 
-EVENT_PATTERN = pattern(r"\A[a-z_]+(\.[a-z_]+)*(\.\*)?\Z", "must be the name of a type, or the beginning of some and .*")
+EVENT_PATTERN = pattern(
+    r"\A[a-z_]+(\.[a-z_]+)*(\.\*)?\Z", "must be the name of a type, or the beginning of some and .*"
+)
 Endpoint = Annotated[
     str,
     Meta(
@@ -45,6 +47,7 @@ EventPattern = Annotated[
     ),
 ]
 EventPatterns = Annotated[list[EventPattern], Meta(min_length=1, max_length=50)]
+EventName = Annotated[str, Meta(description="A type of event", examples=["chat.message.created"])]
 Description = Annotated[str, Meta(max_length=200, pattern=NO_NUL, examples=["Bookings, production"])]
 Secret = Annotated[
     str,
@@ -68,7 +71,7 @@ class PatchWebhook(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
 
     url: Endpoint | UnsetType = UNSET
     events: EventPatterns | UnsetType = UNSET
-    description: Description | None | UnsetType = UNSET
+    description: Description | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
 
     def change(self) -> Change:
@@ -140,7 +143,7 @@ class WebhookDelivery(msgspec.Struct, frozen=True, kw_only=True):
 
     id: UUID
     event_id: UUID
-    event_type: EventPattern
+    event_type: EventName
     state: State
     reason: str | None
     attempts: Annotated[
@@ -166,7 +169,7 @@ class Replayed(msgspec.Struct, frozen=True):
     more: bool
 
 
-class TestResult(msgspec.Struct, frozen=True, kw_only=True):
+class TestOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a test. `body`: the beginning of the answer."""
 
     delivered: bool
@@ -179,7 +182,7 @@ class TestResult(msgspec.Struct, frozen=True, kw_only=True):
 class EventType(msgspec.Struct, frozen=True, kw_only=True):
     """A type of event. `schema`: of the whole body that is posted, as JSON Schema."""
 
-    type: EventPattern
+    type: EventName
     description: str
     schema: dict[str, Any]
     example: dict[str, Any]
@@ -189,7 +192,6 @@ class EventTypes(msgspec.Struct, frozen=True):
     """All types that a webhook may want."""
 
     items: list[EventType]
-    next: None = None
 
 
 def known(patterns: list[str]) -> list[str]:
@@ -229,9 +231,9 @@ def delivery(logged: Logged) -> WebhookDelivery:
     )
 
 
-def result(sent: Sent) -> TestResult:
+def result(sent: Sent) -> TestOutcome:
     """Render what came of a test."""
-    return TestResult(
+    return TestOutcome(
         delivered=sent.attempt.taken,
         duration_ms=sent.attempt.duration_ms,
         status=sent.attempt.status,

@@ -36,7 +36,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str | UnsetType = UNSET
     events: list[str] | UnsetType = UNSET
-    description: str | None | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
 
 

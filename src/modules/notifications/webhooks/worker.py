@@ -1,7 +1,7 @@
 """Posts what waits for the host's webhooks.
 
-Overview: in rounds, the worker writes what came of finished requests, takes up what dead workers left, and takes what is
-due: each webhook up to `ROOM` requests at a time. Requests run beside the rounds.
+Overview: in rounds, the worker writes what came of finished requests, takes up what dead workers left, and takes what
+is due: for each webhook up to `ROOM` requests at a time. Requests run beside the rounds.
 
 Concurrency: one worker a process; any number of processes share the work. Webhooks have room of their own, so that a
 slow endpoint holds up none but itself. One that fails gets a single request at a time from all instances together, with
@@ -15,7 +15,7 @@ number of statements.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -172,7 +172,7 @@ def _failing(claimed: Claimed, sent: Sent) -> queue.Failing:
     return queue.Failing(claimed.webhook_id, asked_s, sent.attempt.gone, claimed.is_probe)
 
 
-def _tell(disabled: dict[UUID, str]) -> None:
+def _tell(disabled: Mapping[UUID, str]) -> None:
     for webhook_id, reason in disabled.items():
         log.error("webhook_disabled", webhook_id=str(webhook_id), reason=reason)
         WEBHOOKS_DISABLED.labels(reason).inc()

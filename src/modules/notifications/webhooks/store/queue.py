@@ -27,9 +27,9 @@ LONGEST_REST_S = 300.0
 REST_LIMIT_S = 12 * 3600.0
 """The most that an endpoint may ask for."""
 
-TAKE_UP = f"""
+TAKE_UP = """
 UPDATE notification_webhook_deliveries AS d SET state = 'pending', reason = 'worker_lost', claim_id = NULL,
-    lease_until = NULL, due_at = $1, updated_at = $1, attempts = {{appended}}
+    lease_until = NULL, due_at = $1, updated_at = $1, attempts = {appended}
 FROM (
     SELECT id, jsonb_build_object('at', to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
         'duration_ms', 0, 'status', NULL, 'fault', 'worker_lost') AS attempt
@@ -145,7 +145,12 @@ class Failing(NamedTuple):
 
 
 async def enqueue(
-    connection: Connection, events: Sequence[Heard], deliveries: Sequence[Wanted], *, now: datetime, expires_at: datetime
+    connection: Connection,
+    events: Sequence[Heard],
+    deliveries: Sequence[Wanted],
+    *,
+    now: datetime,
+    expires_at: datetime,
 ) -> None:
     """Keep events, and a delivery for each webhook that wants one. What is there already stays as it is."""
     await connection.execute(ENQUEUE_EVENTS, now, *map(list, zip(*events, strict=True)))
@@ -172,9 +177,7 @@ async def claim(
     return [_claimed(row, now) for row in rows]
 
 
-async def settle(
-    connection: Connection, done: Sequence[tuple[Claimed, Attempt, Settled]], now: datetime
-) -> None:
+async def settle(connection: Connection, done: Sequence[tuple[Claimed, Attempt, Settled]], now: datetime) -> None:
     """Write what came of deliveries; those that the caller no longer holds are left as they are."""
     columns = zip(*(_settling(*one) for one in done), strict=True)
     await connection.execute(SETTLE, now, *map(list, columns))
