@@ -65,9 +65,7 @@ class Post:
         """Make a webhook, which the receiver knows."""
         wanted = list(events) or ["chat.message.created"]
         async with self.database.transaction() as tx:
-            made = await self.service.create(
-                tx, url=url or self.receiver.url + path, events=wanted, description=None
-            )
+            made = await self.service.create(tx, url=url or self.receiver.url + path, events=wanted, description=None)
         webhook = await self.service.get(made)
         self.receiver.secrets.add(webhook.secret)
         return webhook

@@ -24,9 +24,7 @@ async def endpoint() -> AsyncIterator[WebhookReceiver]:
 
 
 @pytest.fixture(scope="module")
-def host(
-    postgres: Databases, tmp_path_factory: pytest.TempPathFactory, endpoint: WebhookReceiver
-) -> Iterator[Host]:
+def host(postgres: Databases, tmp_path_factory: pytest.TempPathFactory, endpoint: WebhookReceiver) -> Iterator[Host]:
     folder = tmp_path_factory.mktemp("webhooks")
     with postgres.fresh() as dsn, posting_server(dsn, folder, endpoint) as host:
         yield host
@@ -337,7 +335,9 @@ async def test_the_log_is_read_in_pages_and_by_type(http: httpx.AsyncClient, end
     assert found == sorted(found, reverse=True)
 
 
-async def test_what_is_not_there_or_another_webhook_s_is_404(http: httpx.AsyncClient, endpoint: WebhookReceiver) -> None:
+async def test_what_is_not_there_or_another_webhook_s_is_404(
+    http: httpx.AsyncClient, endpoint: WebhookReceiver
+) -> None:
     one, other = await made(http, endpoint), await made(http, endpoint, "chat.*")
     await happen(http)
     (logged,) = await until_state(http, one, "delivered")
