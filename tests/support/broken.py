@@ -350,7 +350,8 @@ def short_webhook_leases(patch: Patch) -> None:
 
 def posts_at_most_once(patch: Patch) -> None:
     """What is taken to be posted counts as delivered."""
-    patch(queue, "CLAIM", queue.CLAIM.replace("'sending', claim_id = $2, lease_until = $3", "'delivered'"))
+    taken = "'delivered', claim_id = nullif($2::uuid, $2)"
+    patch(queue, "CLAIM", queue.CLAIM.replace("'sending', claim_id = $2, lease_until = $3", taken))
 
 
 def webhooks_of_the_dead(patch: Patch) -> None:

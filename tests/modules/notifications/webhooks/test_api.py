@@ -101,6 +101,48 @@ async def test_from_the_change_to_the_endpoint_and_its_log(http: httpx.AsyncClie
     assert sent.id == f"{logged['event_id']}_{webhook['id']}"
 
 
+async def test_what_happens_in_a_conversation_reaches_the_host(
+    host: Host, http: httpx.AsyncClient, endpoint: WebhookReceiver
+) -> None:
+    webhook = await made(http, endpoint, "chat.*")
+    ana, ben = host.user("ana"), host.user("ben")
+    host.context("told", {"ana": "worker", "ben": "supervisor"})
+    with host.person(ana) as writer, host.person(ben) as reader:
+        body = {"client_id": "1", "content": "The gate is locked."}
+        first = writer.post("/api/contexts/booking/told/messages", json=body).raise_for_status().json()
+        at = f"/api/messages/{first['id']}"
+        writer.patch(at, json={"client_id": "2", "content": "The gate is open."}).raise_for_status()
+        writer.delete(at).raise_for_status()
+        body = {"client_id": "3", "content": "Never mind."}
+        last = writer.post(f"/api/channels/{first['channel_id']}/messages", json=body).raise_for_status().json()
+        reader.put(f"/api/channels/{first['channel_id']}/read", json={"seq": last["seq"]}).raise_for_status()
+    host.context("told", {"ana": "worker"})
+    await endpoint.until(lambda one: len(one.at(path_of(webhook))) == 6)
+    told = {(one.payload["type"], one.payload["data"].get("seq")) for one in endpoint.at(path_of(webhook))}
+    assert told == {
+        ("chat.message.created", 1),
+        ("chat.message.revised", 2),
+        ("chat.message.deleted", 3),
+        ("chat.message.created", 4),
+        ("chat.channel.read", None),
+        ("chat.participant.left", 5),
+    }
+    created = next(one.payload for one in endpoint.at(path_of(webhook)) if one.payload["data"].get("seq") == 1)
+    assert created["timestamp"] >= first["created_at"]
+    assert created["data"] | {"event_id": ""} == {
+        "event_id": "",
+        "channel_id": first["channel_id"],
+        "message_id": first["id"],
+        "seq": 1,
+        "sender_id": "ana",
+        "sender_name": "Ana",
+        "recipient_ids": ["ben"],
+        "message_preview": "The gate is locked.",
+        "context_type": "booking",
+        "context_id": "told",
+    }
+
+
 async def test_the_secret_is_shown_once(http: httpx.AsyncClient, endpoint: WebhookReceiver) -> None:
     webhook = await made(http, endpoint)
     secret = webhook.pop("secret")
