@@ -60,7 +60,7 @@ async def made(http: httpx.AsyncClient, endpoint: WebhookReceiver, *events: str,
 
 def path_of(webhook: Json) -> str:
     """Return where it leads at the endpoint."""
-    return "/" + webhook["url"].rpartition("/")[2]
+    return "/" + str(webhook["url"]).rpartition("/")[2]
 
 
 async def happen(http: httpx.AsyncClient, user_id: str = "") -> str:

@@ -5,7 +5,6 @@ import re
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from kernel.clock import now
@@ -25,15 +24,21 @@ def test_a_known_signature() -> None:
 def test_the_package_takes_what_is_signed_and_nothing_else() -> None:
     secret = signing.new_secret()
     sent = dict(signing.headers("event_webhook", now(), BODY, [secret]))
-    Webhook(secret).verify(BODY, sent)
-    for wrong in (
-        lambda: Webhook(signing.new_secret()).verify(BODY, sent),
-        lambda: Webhook(secret).verify(BODY + b" ", sent),
-        lambda: Webhook(secret).verify(BODY, sent | {"webhook-id": "another"}),
-        lambda: Webhook(secret).verify(BODY, sent | {"webhook-timestamp": str(int(sent["webhook-timestamp"]) + 1)}),
-    ):
-        with pytest.raises(WebhookVerificationError):
-            wrong()
+    later = {"webhook-timestamp": str(int(sent["webhook-timestamp"]) + 1)}
+    assert takes(secret, BODY, sent)
+    assert not takes(signing.new_secret(), BODY, sent)
+    assert not takes(secret, BODY + b" ", sent)
+    assert not takes(secret, BODY, sent | {"webhook-id": "another"})
+    assert not takes(secret, BODY, sent | later)
+
+
+def takes(secret: str, body: bytes, headers: dict[str, str]) -> bool:
+    """Whether the package takes a request."""
+    try:
+        Webhook(secret).verify(body, headers)
+    except WebhookVerificationError:
+        return False
+    return True
 
 
 def test_each_living_secret_signs() -> None:
