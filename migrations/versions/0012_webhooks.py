@@ -71,11 +71,13 @@ def upgrade() -> None:
     op.execute("""
         CREATE INDEX ix_notification_webhook_deliveries_log ON notification_webhook_deliveries (webhook_id, id)
     """)
+    op.execute("""
+        CREATE INDEX ix_notification_webhook_deliveries_state ON notification_webhook_deliveries (webhook_id, state, id)
+    """)
     for name, column, state in (
         ("waiting", "webhook_id, due_at, id", "pending"),
         ("expiring", "expires_at", "pending"),
         ("leased", "lease_until", "sending"),
-        ("dead", "webhook_id, created_at", "dead"),
     ):
         op.execute(f"""
             CREATE INDEX ix_notification_webhook_deliveries_{name} ON notification_webhook_deliveries ({column})

@@ -142,8 +142,8 @@ class NotificationsModule:
         """Begin nothing new, let calls in flight end for up to five seconds, then cut them off."""
         self.alert_worker.stop()
         self.delivery_worker.stop()
-        await asyncio.gather(*self._tasks, self._webhooks.stop())
-        await self.delivery_worker.finish()
+        await asyncio.gather(*self._tasks)
+        await asyncio.gather(self.delivery_worker.finish(), self._webhooks.stop())
         for transport in self._transports.values():
             await transport.close()
 

@@ -32,7 +32,15 @@ THROTTLED = frozenset({429, 503})
 SUCCESS = range(200, 300)
 
 Fault = Literal[
-    "http_status", "timeout", "no_connection", "connection_lost", "tls_failed", "not_allowed", "worker_lost", "internal"
+    "http_status",
+    "timeout",
+    "no_connection",
+    "connection_lost",
+    "tls_failed",
+    "unexpected_answer",
+    "not_allowed",
+    "worker_lost",
+    "internal",
 ]
 """Why an attempt came to nothing. `not_allowed`: the address may not be called (any more)."""
 FAULTS: tuple[Fault, ...] = get_args(Fault)

@@ -76,8 +76,8 @@ class WebhookDeliveryRow(Base):
     __table_args__ = (
         UniqueConstraint("event_id", "webhook_id"),
         Index("ix_notification_webhook_deliveries_log", "webhook_id", "id"),
+        Index("ix_notification_webhook_deliveries_state", "webhook_id", "state", "id"),
         _index("waiting", ("webhook_id", "due_at", "id"), "pending"),
         _index("expiring", ("expires_at",), "pending"),
         _index("leased", ("lease_until",), "sending"),
-        _index("dead", ("webhook_id", "created_at"), "dead"),
     )

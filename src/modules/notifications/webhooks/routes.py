@@ -90,9 +90,9 @@ async def create_webhook(
     most 50 webhooks.
     """
     events = schemas.known(data.events)
-    await webhooks.check(data.url)
 
     async def make(tx: Transaction) -> Made:
+        await webhooks.check(data.url)
         return Made(await webhooks.create(tx, url=data.url, events=events, description=data.description))
 
     made = await idempotency.once(request, idempotency_key, make, Made)

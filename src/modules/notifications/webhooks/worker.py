@@ -16,12 +16,14 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
 
 from kernel.database import Database, Transaction
+from kernel.errors import UnavailableError
 from kernel.ids import new_id
 from modules.notifications.metrics import WEBHOOK_ATTEMPTS, WEBHOOKS_DISABLED
 from modules.notifications.webhooks.delivery import Claimed, Settled, settled
@@ -82,14 +84,15 @@ class WebhookWorker(Worker):
     async def finish(self) -> None:
         """Wait for the requests in hand, for at most `STOP_S`, and write what came of them.
 
-        What is cut off is posted again when its lease has run out.
+        What is cut off, or can't be written, is posted again when its lease has run out.
         """
         if self._in_hand:
             _, unfinished = await asyncio.wait(self._in_hand, timeout=STOP_S)
             for task in unfinished:
                 task.cancel()
             await asyncio.gather(*unfinished, return_exceptions=True)
-        await self.write()
+        with suppress(UnavailableError):
+            await self.write()
 
     async def take(self) -> list[Claimed]:
         """Take what is due, and what dead workers left."""
@@ -129,6 +132,7 @@ class WebhookWorker(Worker):
             for webhook_id, one in sorted(ill.items())
             if webhook_id not in well or webhook_id in gone
         ]
+        await queue.lock(tx.connection, ill=[one.webhook_id for one in failing], well=sorted(well))
         if well:
             await queue.note_well(tx.connection, sorted(well))
         if failing:

@@ -14,10 +14,10 @@ COLUMNS = "id, webhook_id, event_id, event_type, state, reason, attempts, due_at
 
 LIST = f"""
 SELECT {COLUMNS} FROM notification_webhook_deliveries
-WHERE webhook_id = $1 AND ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR event_type = $3)
-  AND ($4::uuid IS NULL OR id < $4)
-ORDER BY id DESC LIMIT $5
+WHERE webhook_id = $1 AND ($2::text IS NULL OR event_type = $2) AND ($3::uuid IS NULL OR id < $3)
+ORDER BY id DESC LIMIT $4
 """
+LIST_OF_STATE = LIST.replace("WHERE", "WHERE state = $5 AND")
 LOCK = f"""
 SELECT {COLUMNS} FROM notification_webhook_deliveries WHERE id = $1 AND webhook_id = $2 FOR NO KEY UPDATE
 """
@@ -26,7 +26,7 @@ REPLAY = f"UPDATE notification_webhook_deliveries SET {AGAIN} WHERE id = $1 RETU
 REPLAY_DEAD = f"""
 UPDATE notification_webhook_deliveries SET {AGAIN} WHERE id IN (
     SELECT id FROM notification_webhook_deliveries
-    WHERE webhook_id = $1 AND state = 'dead' AND created_at >= $4 ORDER BY created_at LIMIT $5 FOR NO KEY UPDATE
+    WHERE webhook_id = $1 AND state = 'dead' AND created_at >= $4 ORDER BY id LIMIT $5 FOR NO KEY UPDATE
 )
 """
 GIVE_UP = """
@@ -81,7 +81,8 @@ async def listing(
     limit: int,
 ) -> list[Logged]:
     """Return a webhook's deliveries, newest first, older than `before`."""
-    rows = await connection.fetch(LIST, webhook_id, state, event_type, before, limit)
+    asked = (webhook_id, event_type, before, limit)
+    rows = await (connection.fetch(LIST_OF_STATE, *asked, state) if state else connection.fetch(LIST, *asked))
     return [Logged(**dict(row)) for row in rows]
 
 

@@ -79,6 +79,11 @@ FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::int[], $7::times
 WHERE d.id = s.id AND d.claim_id = s.claim_id
 """
 
+LOCK = """
+SELECT FROM notification_webhooks WHERE id = ANY($1::uuid[]) OR (id = ANY($2::uuid[]) AND failures > 0)
+ORDER BY id FOR NO KEY UPDATE
+"""
+
 WELL = """
 UPDATE notification_webhooks SET failures = 0, failing_since = NULL, resting_until = NULL
 WHERE id = ANY($1::uuid[]) AND failures > 0
@@ -181,6 +186,11 @@ async def settle(connection: Connection, done: Sequence[tuple[Claimed, Attempt, 
     """Write what came of deliveries; those that the caller no longer holds are left as they are."""
     columns = zip(*(_settling(*one) for one in done), strict=True)
     await connection.execute(SETTLE, now, *map(list, columns))
+
+
+async def lock(connection: Connection, *, ill: Sequence[UUID], well: Sequence[UUID]) -> None:
+    """Lock the rows that are about to change, in an order that all keep to."""
+    await connection.execute(LOCK, ill, well)
 
 
 async def note_well(connection: Connection, webhook_ids: Sequence[UUID]) -> None:
