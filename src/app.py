@@ -90,6 +90,7 @@ class Parley:
         self.modules = (self.identity, self.messaging, self.notifications, self.personal)
         self.identity.listen(self.signals)  # before those who ask it again
         self.messaging.listen(self.signals)
+        self.notifications.listen(self.signals)
         self.personal.listen(self.signals)
         self.identity.subscribe(self.bus)
         self.messaging.subscribe(self.bus)
@@ -156,7 +157,9 @@ def create_app(settings: Settings | None = None, *, parley: Parley | None = None
             yield
 
     published = PublishedRoutes(
-        about(parley.settings.public_url), sockets=(*parley.messaging.sockets, *parley.personal.sockets)
+        about(parley.settings.public_url),
+        sockets=(*parley.messaging.sockets, *parley.personal.sockets),
+        posts=parley.notifications.posts,
     )
     per_s = parley.settings.max_requests_per_s
     app = Litestar(

@@ -23,6 +23,7 @@ for 24 hours the first answer is given again. After 429 and 503 the header `Retr
 TAGS = {
     "Channels": "Conversations, whatever their kind: the inbox, groups, direct channels and who takes part in them",
     "Contexts": "What the host's people talk about: its bookings and disputes, and who takes part in them",
+    "Host Webhooks": "Events for the host: posted to it, signed, until it takes them; bodies under `webhooks`",
     "Identity": "People and their tokens. The host is the authority; Parley keeps what it needs to show and reach them",
     "Messages": "Writing, reading and marking as read; the log behind the messages",
     "Notifications": "How people want to be told of messages while they are away, and the ledger of what was sent",
@@ -41,7 +42,7 @@ SCOPES = {
     "contacts": "ask who is whose contact",
     "notices": "send notices to people",
     "invites": "keep the texts of invitations",
-    "webhooks": "receive events",
+    "webhooks": "have events posted to addresses of the host's, and see what was",
 }
 
 ROLES = {

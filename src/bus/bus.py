@@ -1,7 +1,7 @@
 """The bus: who publishes doesn't know who listens, and can't be hurt by them.
 
-Overview: `publish` stages an event in the outbox, in the publisher's transaction, once for each durable consumer.
-After the commit live subscribers are called in this process and the consumers' workers are woken.
+Overview: `publish` stages an event in the outbox, in the publisher's transaction, once for each durable consumer that
+wants it at present. After the commit live subscribers are called in this process and the consumers' workers are woken.
 
 Guarantees:
 - An event and the change that it reports commit together or not at all.
@@ -14,7 +14,7 @@ Guarantees:
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import structlog
 
@@ -27,6 +27,17 @@ log = structlog.get_logger(__name__)
 
 E = TypeVar("E", bound=Event)
 LiveHandler: TypeAlias = Callable[[E], None]
+Wanted: TypeAlias = Callable[[], bool]
+
+
+def always() -> bool:
+    """Return that it is wanted."""
+    return True
+
+
+class _Subscription(NamedTuple):
+    consumer: Consumer
+    wanted: Wanted
 
 
 class Bus:
@@ -35,14 +46,16 @@ class Bus:
     def __init__(self) -> None:
         self._live: dict[type[Event], list[LiveHandler[Any]]] = defaultdict(list)
         self._consumers: dict[str, Consumer] = {}
-        self._consumers_of: dict[type[Event], list[Consumer]] = defaultdict(list)
+        self._subscriptions: dict[type[Event], list[_Subscription]] = defaultdict(list)
         self._tasks: list[asyncio.Task[None]] = []
 
     def on(self, kind: type[E], handler: LiveHandler[E]) -> None:
         """Call `handler` in this process right after each commit of such an event. It must not block."""
         self._live[kind].append(handler)
 
-    def consume(self, consumer: str, kind: type[E], handler: Handler[E], *, linger_s: float = 0) -> None:
+    def consume(
+        self, consumer: str, kind: type[E], handler: Handler[E], *, linger_s: float = 0, wanted: Wanted = always
+    ) -> None:
         """Have `consumer` handle each such event durably, in batches.
 
         Args:
@@ -50,10 +63,13 @@ class Bus:
             kind: the event type.
             handler: gets a transaction and a list of events; what it writes there commits with their completion.
             linger_s: how long to gather events after the first; 0 for the least delay.
+            wanted: whether such events are wanted at present; while it says no, none is staged, and they cost nothing.
+                It is asked at every event, so it must only look something up. What it answers on this instance
+                counts for what is published here: whoever can't tell says yes, and drops what wasn't wanted.
         """
         target = self._consumers.setdefault(consumer, Consumer(consumer))
         target.add(kind, handler, linger_s)
-        self._consumers_of[kind].append(target)
+        self._subscriptions[kind].append(_Subscription(target, wanted))
 
     async def publish(self, tx: Transaction, *events: Event) -> None:
         """Stage `events` in `tx`; they are released when it commits and vanish when it doesn't."""
@@ -67,7 +83,7 @@ class Bus:
 
         That statement contains `outbox.stage_sql`, and `release` is due after its commit; others call `publish`.
         """
-        return outbox.rows_for((event, [c.name for c in self._consumers_of[type(event)]]) for event in events)
+        return outbox.rows_for((event, [c.name for c in self._wanting(type(event))]) for event in events)
 
     def start(self, database: Database) -> None:
         """Begin to serve the outbox."""
@@ -94,5 +110,8 @@ class Bus:
                     handler(event)
                 except Exception:
                     log.exception("live_handler_failed", event_type=event_name(type(event)))
-            for consumer in self._consumers_of[type(event)]:
+            for consumer in self._wanting(type(event)):
                 consumer.wake()
+
+    def _wanting(self, kind: type[Event]) -> list[Consumer]:
+        return [consumer for consumer, wanted in self._subscriptions[kind] if wanted()]

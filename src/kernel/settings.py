@@ -102,6 +102,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     vapid_private_key: Secret | None = None
     vapid_subject: str | None = None
     push_allowed_hosts: tuple[str, ...] = ()
+    webhook_allowed_origins: tuple[str, ...] = ()
     smtp_url: Secret | None = None
     evidence_key: Secret | None = None
 
@@ -173,19 +174,25 @@ def _contradictions(s: Settings) -> list[str]:
         problems.append("PARLEY_DEFAULT_QUIET_HOURS: expected HH:MM-HH:MM")
     if s.default_time_zone is not None and not is_time_zone(s.default_time_zone):
         problems.append("PARLEY_DEFAULT_TIME_ZONE: expected an IANA time zone, such as Europe/Berlin")
+    problems += [*_address_problems(s), *_twilio_problems(s), *_push_problems(s), *_smtp_problems(s)]
+    return problems + (_insecure(s) if s.production else [])
+
+
+def _address_problems(s: Settings) -> list[str]:
+    problems = []
     if s.database_url and not re.match(r"\Apostgres(ql)?(\+asyncpg)?://", s.database_url):
         problems.append("DATABASE_URL: expected postgresql://…")
     if s.redis_url and not re.match(r"\A(rediss?|unix)://", s.redis_url):
         problems.append("REDIS_URL: expected redis://… or rediss://…")
     if not all(ORIGIN.match(origin) for origin in s.allowed_origins):
         problems.append("PARLEY_ALLOWED_ORIGINS: expected origins such as https://shop.example, without a path")
+    if not all(ORIGIN.match(origin) and origin != "*" for origin in s.webhook_allowed_origins):
+        problems.append("PARLEY_WEBHOOK_ALLOWED_ORIGINS: expected origins such as https://hooks.internal:8443")
     if not re.match(r"\Ahttps?://[^/]+", s.public_url):
         problems.append("PARLEY_PUBLIC_URL: expected http(s)://host")
     if s.jwks_url and not re.match(r"\Ahttps?://[^/]+", s.jwks_url):
         problems.append("PARLEY_JWKS_URL: expected http(s)://host/…")
-    return (
-        problems + _twilio_problems(s) + _push_problems(s) + _smtp_problems(s) + (_insecure(s) if s.production else [])
-    )
+    return problems
 
 
 def _twilio_problems(s: Settings) -> list[str]:
@@ -235,6 +242,8 @@ def _insecure(s: Settings) -> list[str]:
         problems.append("PARLEY_PUSH_ALLOWED_HOSTS: https is needed in production")
     if "*" in s.allowed_origins:
         problems.append("PARLEY_ALLOWED_ORIGINS: '*' is refused in production")
+    if any(origin.startswith("http:") for origin in s.webhook_allowed_origins):
+        problems.append("PARLEY_WEBHOOK_ALLOWED_ORIGINS: https is needed in production")
     return problems
 
 

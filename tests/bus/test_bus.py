@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -233,3 +234,31 @@ async def until_dead(database: Database, count: int = 1) -> None:
     async with asyncio.timeout(20):
         while await database.pool.fetchval("SELECT count(*) FROM bus_outbox WHERE dead_at IS NOT NULL") < count:
             await asyncio.sleep(0.01)
+
+
+async def test_an_event_that_nobody_wants_at_present_is_not_staged(effects: Database) -> None:
+    bus, wants = Bus(), {"tests": True, "others": False}
+    for name in wants:
+        bus.consume(name, Happened, handle, wanted=partial(wants.__getitem__, name))
+    await publish(effects, bus, 1)
+    assert await staged_for(effects) == Counter({"tests": 1})
+    wants |= {"tests": False}
+    await publish(effects, bus, 2)
+    assert await staged_for(effects) == Counter({"tests": 1})
+    wants |= {"others": True}
+    await publish(effects, bus, 3)
+    assert await staged_for(effects) == Counter({"tests": 1, "others": 1})
+
+
+async def test_live_subscribers_hear_also_what_no_consumer_wants(effects: Database) -> None:
+    bus, heard = Bus(), list[int]()
+    bus.consume(CONSUMER, Happened, handle, wanted=lambda: False)
+    bus.on(Happened, lambda event: heard.append(event.n))
+    await publish(effects, bus, 1, 2)
+    assert heard == [1, 2]
+    assert await waiting(effects) == 0
+
+
+async def staged_for(database: Database) -> Counter[str]:
+    """Return how many events wait for each consumer."""
+    return Counter(row["consumer"] for row in await database.pool.fetch("SELECT consumer FROM bus_outbox"))

@@ -23,6 +23,7 @@ IN_PATHS = {
     "slug": "conflict",
     "emoji": "\N{THUMBS UP SIGN}",
     "message_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+    "webhook_id": "01890a5d-ac96-774b-bcce-b302099a8057",
 }
 ANA = {"user_id": "ana", "role": "worker"}
 ZOE = {"username": "zoe", "display_name": "Zoe"}
@@ -173,6 +174,7 @@ def test_a_repeated_name_in_an_object_counts_once_as_its_last(clients: dict[str,
 
 def test_the_checker_finds_a_trace(server: Server, clients: dict[str, httpx.Client], channel: str) -> None:
     """The broken variant of `untouched`: something is written after all."""
+    settled(server.environment["DATABASE_URL"])
     before = contents(server.environment["DATABASE_URL"])
     clients["user"].put(f"/api/channels/{channel}/read", json={"seq": 1}).raise_for_status()
     after = contents(server.environment["DATABASE_URL"])

@@ -36,6 +36,7 @@ REVISIONS = [
     "0008_delivery_machine",
     "0009_push",
     "0010_notification_secrets",
+    "0011_webhooks",
 ]
 
 CATALOGUE = """

@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -29,6 +30,9 @@ from modules.messaging.log import append, founding
 from modules.messaging.service import groups, opening
 from modules.messaging.store import channels, counts, inbox, marks, members, unread
 from modules.messaging.writer import queries
+from modules.notifications.webhooks import worker as webhook_worker
+from modules.notifications.webhooks.store import queue
+from modules.notifications.webhooks.subscriptions import Subscriptions
 from realtime import socket
 from realtime.admission import Admission
 from realtime.connection import Connection
@@ -363,6 +367,31 @@ def deaf_to_users(patch: Patch) -> None:
     patch(IdentityModule, "listen", lambda *_: None)
     for name in ("user_changed", "anyone_changed"):
         patch(Expulsion, name, lambda *_: None)
+
+
+def short_webhook_leases(patch: Patch) -> None:
+    """Not broken: what a process held when it died is taken up soon."""
+    patch(webhook_worker, "LEASE", timedelta(seconds=1.5))
+
+
+def posts_at_most_once(patch: Patch) -> None:
+    """What is taken to be posted counts as delivered."""
+    taken = "'delivered', claim_id = nullif($2::uuid, $2)"
+    patch(queue, "CLAIM", queue.CLAIM.replace("'sending', claim_id = $2, lease_until = $3", taken))
+
+
+def webhooks_of_the_dead(patch: Patch) -> None:
+    """Nobody looks for what a process held when it died."""
+
+    async def nothing(*_: Any) -> int:
+        return 0
+
+    patch(queue, "take_up", nothing)
+
+
+def deaf_to_webhooks(patch: Patch) -> None:
+    """An instance doesn't hear what others change about webhooks."""
+    patch(Subscriptions, "listen", lambda *_: None)
 
 
 def replace_known(holder: Any, name: str, value: Any) -> None:

@@ -68,12 +68,14 @@ class Egress:
         *,
         timeout_s: float = TIMEOUT_S,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
+        max_connections: int = MAX_CONNECTIONS,
         resolver: AbstractResolver | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`resolver` and `tls` stand in for the system's own."""
+        """Calls beyond `max_connections` wait, within their time. `resolver` and `tls` replace the system's own."""
         self._policy = policy
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=connect_timeout_s)
+        self._max_connections = max_connections
         self._inner = resolver
         self._tls = tls
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
@@ -148,7 +150,7 @@ class Egress:
         if trusted not in self._sessions:
             self._sessions[trusted] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    ssl=self._tls or True, limit=MAX_CONNECTIONS, **({} if trusted else self._guards())
+                    ssl=self._tls or True, limit=self._max_connections, **({} if trusted else self._guards())
                 ),
                 timeout=self._timeout,
                 cookie_jar=aiohttp.DummyCookieJar(),

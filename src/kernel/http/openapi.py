@@ -21,12 +21,14 @@ from litestar.types import Empty
 
 from kernel.errors import NotFoundError, Problem
 from kernel.http import asyncapi
+from kernel.http import posts as posted
 from kernel.http.about import About
 from kernel.http.access import ANYONE, USER, who
 from kernel.http.answers import answers, components, content
 from kernel.http.asyncapi import SocketContract
 from kernel.http.examples import example
 from kernel.http.operations import Operation, Parameter, operations
+from kernel.http.posts import Posts
 from kernel.http.schemas import SCHEMAS, ecma
 
 Json: TypeAlias = dict[str, Any]
@@ -37,7 +39,7 @@ LIMITS = ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern", "descri
 class PublishedRoutes(ReceiveRoutePlugin):
     """Hears of every route as it is registered; `config` is what publishes them, under `/schema`."""
 
-    def __init__(self, about: About, *, sockets: Sequence[SocketContract] = ()) -> None:
+    def __init__(self, about: About, *, sockets: Sequence[SocketContract] = (), posts: Sequence[Posts] = ()) -> None:
         routes: list[HTTPRoute] = []
         self._routes = routes
         self.config = _Config(
@@ -53,6 +55,7 @@ class PublishedRoutes(ReceiveRoutePlugin):
                 after_request=_documents_only,
             ),
             routes=routes,
+            posts=posts,
         )
 
     def receive_route(self, route: BaseRoute) -> None:
@@ -65,22 +68,24 @@ class PublishedRoutes(ReceiveRoutePlugin):
 class _Config(OpenAPIConfig):
     about: About
     routes: list[HTTPRoute]
+    posts: Sequence[Posts]
 
     def to_openapi_schema(self) -> OpenAPI:
         plain = super().to_openapi_schema()
-        return _Document(info=plain.info, servers=plain.servers, about=self.about, routes=self.routes)
+        return _Document(info=plain.info, servers=plain.servers, about=self.about, routes=self.routes, posts=self.posts)
 
 
 @dataclass(kw_only=True)
 class _Document(OpenAPI):
     about: About
     routes: list[HTTPRoute]
+    posts: Sequence[Posts]
 
     def to_schema(self) -> Json:
         licence = {"license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"}}
         servers = [{"url": "/", "description": "The server that this document is from"}]
         head = {"openapi": self.openapi, "info": self.about.info() | licence, "servers": servers}
-        published: Json = ecma(head | _contract(list(operations(self.routes)), self.about))
+        published: Json = ecma(head | _contract(list(operations(self.routes)), self.about, self.posts))
         return published
 
 
@@ -91,9 +96,9 @@ async def _documents_only(response: Response[Any]) -> Response[Any]:
     return response
 
 
-def _contract(found: list[Operation], about: About) -> Json:
+def _contract(found: list[Operation], about: About, posts: Sequence[Posts]) -> Json:
     kinds = [Problem, *(kind for one in found for kind in (one.body, one.reply) if kind is not None)]
-    _, schemas = msgspec.json.schema_components(kinds, ref_template=SCHEMAS)
+    _, schemas = msgspec.json.schema_components([*kinds, *posted.kinds(posts)], ref_template=SCHEMAS)
     tags = sorted({tag for one in found for tag in one.handler.resolve_tags()})
     paths: dict[str, Json] = {}
     for one in found:
@@ -101,6 +106,7 @@ def _contract(found: list[Operation], about: About) -> Json:
     return {
         "tags": [{"name": tag, "description": about.tags.get(tag, "")} for tag in tags],
         "paths": paths,
+        "webhooks": posted.webhooks(posts),
         "components": {"schemas": schemas, "securitySchemes": _schemes(about), **components(found)},
     }
 

@@ -21,6 +21,8 @@ OF_FIELDS: Mapping[str, Any] = {
     "PutSettings.muted_until": "2026-02-01T07:00:00.000000Z",
     "QuietHoursBody.end": "09:00",
     "Ticket.expires_at": LATER,
+    "TestOutcome.body": "thank you",
+    "TestOutcome.status": 204,
     "TokenReply.expires_at": LATER,
 }
 """By Struct (or one that it derives from) and field: what means something of its own. It comes before anything else."""
@@ -39,7 +41,6 @@ BY_NAME: Mapping[str, Any] = {
     "user_ids": ["ana", "ben"],
     "participant_ids": ["ben", "cleo"],
     "by": "ben",
-    "sender_id": "ben",
     "deleted_by": "ana",
     "username": "ana.lopez",
     "display_name": "Ana López",
@@ -50,6 +51,9 @@ BY_NAME: Mapping[str, Any] = {
     "connect_pin": "K7QX2M9D",
     "role": "worker",
     "last_seen_at": MOMENT,
+    "sender_id": "ana",
+    "sender_name": "Ana López",
+    "recipient_ids": ["ben", "cleo"],
     # credentials
     "token": TOKEN,
     "ticket": "Zk3vN8hQ2yLr5tWb7xJc9dPf1gMa4sKe",
@@ -71,6 +75,8 @@ BY_NAME: Mapping[str, Any] = {
     "delivery_id": "019c1355-e410-7d0a-b2c4-91e57f30aa64",
     "subscription_id": "019c1357-02c6-7a1e-9f0b-6e4d8c315b72",
     "connection_id": "019c1355-1b7c-7e91-a5f2-30c86d24e905",
+    "message_seq": 16,
+    "message_preview": "Can you be at the gate at nine?",
     "seq": 17,
     "last_seq": 17,
     "after_seq": 12,
@@ -111,6 +117,15 @@ BY_NAME: Mapping[str, Any] = {
     "provider_id": "SM5ef8732a3c49700934481addd5ce1659",
     "attempts": 1,
     "paused_until": "2026-02-01T07:00:00.000000Z",
+    # webhooks
+    "webhook_id": "019c1340-7f02-7d19-a7c6-52b90e1f8d34",
+    "event_id": "019c1355-8e20-7b3d-9d6c-4f1e0a7c2b10",
+    "events": ["chat.message.*", "identity.user.updated"],
+    "description": "Bookings, production",
+    "duration_ms": 87,
+    "replayed": 3,
+    "schema": {"type": "object"},
+    "example": {"type": "identity.user.updated"},
     # everywhere
     "q": "gate",
     "next": "AZwTVY4ge02dbE8eCnwrEA",

@@ -15,3 +15,9 @@ TRANSPORT_PAUSES = Counter(
 )
 TRANSPORT_HELD = Gauge("parley_transport_held", "1 while a transport is held back", ["transport"])
 LEDGER_TRIMMED = Counter("parley_deliveries_removed_total", "Deliveries removed from the ledger for their age")
+WEBHOOK_ATTEMPTS = Counter(
+    "parley_webhook_attempts_total", "Requests to the host's webhooks, by what came of them", ["outcome"]
+)
+WEBHOOKS_DISABLED = Counter(
+    "parley_webhooks_disabled_total", "Webhooks that were disabled because they failed or were gone", ["reason"]
+)

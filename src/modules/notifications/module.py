@@ -19,6 +19,7 @@ from bus import Bus
 from kernel.clock import now
 from kernel.database import Database
 from kernel.settings import Settings, SettingsError
+from kernel.signals import Signals
 from kernel.smtp_url import smtp_server
 from kernel.vapid import signing_key
 from modules.identity.events import UserDeactivated
@@ -50,6 +51,8 @@ from modules.notifications.transports.twilio import TwilioSms
 from modules.notifications.transports.twilio_webhooks import TwilioWebhooks
 from modules.notifications.unsubscribe import routes as unsubscribe
 from modules.notifications.unsubscribe.unsubscribing import Links, Unsubscribing
+from modules.notifications.webhooks.contract import POSTS
+from modules.notifications.webhooks.part import WebhooksPart
 from modules.notifications.wording.texts import Texts, texts_of
 from modules.notifications.worker import Worker
 
@@ -136,6 +139,7 @@ class NotificationsModule:
             on_alert=self.alert_worker.wake,
             on_delivery=self.delivery_worker.wake,
         )
+        self._webhooks = WebhooksPart(settings=settings, database=database, clock=clock)
         self.unsubscribing = Unsubscribing(
             database=database,
             links=links,
@@ -159,14 +163,21 @@ class NotificationsModule:
                     "unsubscribing": Provide(lambda: self.unsubscribing, sync_to_thread=False),
                     "texts": Provide(lambda: texts, sync_to_thread=False),
                 },
-            )
+            ),
+            self._webhooks.router,
         ]
+        self.posts = [POSTS]
         self._tasks: list[asyncio.Task[None]] = []
 
     def subscribe(self, bus: Bus) -> None:
         """Listen, durably, to what concerns alerts."""
         bus.consume(CONSUMER, MessageCreated, self.service.heard, linger_s=GATHER_S)
         bus.consume(CONSUMER, UserDeactivated, self.service.deactivated)
+        self._webhooks.subscribe(bus)
+
+    def listen(self, signals: Signals) -> None:
+        """Hear of what other instances change."""
+        self._webhooks.listen(signals)
 
     async def start(self) -> None:
         """Begin to decide and to send. What was held back for a fault of ours is tried anew: it may be mended.
@@ -183,6 +194,7 @@ class NotificationsModule:
         await self._clock.compare()
         async with self._database.transaction() as tx:
             await circuits.resume(tx.connection, self._transports.keys(), self._now())
+        await self._webhooks.start()
         self._tasks = [asyncio.create_task(worker.run(), name=type(worker).__name__) for worker in self._workers()]
 
     async def stop(self) -> None:
@@ -190,7 +202,7 @@ class NotificationsModule:
         for worker in self._workers():
             worker.stop()
         await asyncio.gather(*self._tasks)
-        await self.delivery_worker.finish()
+        await asyncio.gather(self.delivery_worker.finish(), self._webhooks.stop())
         for transport in self._transports.values():
             await transport.close()
 
