@@ -71,7 +71,11 @@ def choices_count_later(patch: Patch) -> None:
 
 def never_again(patch: Patch) -> None:
     """What was put off isn't found again."""
-    patch(alerts, "PUT_OFF", alerts.PUT_OFF.replace("due_at = later.due_at", "due_at = later.due_at + interval '1000 years'"))
+    patch(
+        alerts,
+        "PUT_OFF",
+        alerts.PUT_OFF.replace("due_at = later.due_at", "due_at = later.due_at + interval '1000 years'"),
+    )
 
 
 @pytest.mark.parametrize(
