@@ -1,7 +1,7 @@
 """What is going to happen in a week, drawn from a seed: who there is, and what they do when."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, time, timedelta
 from uuid import UUID
 
@@ -100,7 +100,7 @@ class Drawing:
         """Return acts, kind by kind."""
         yield from (self.burst() for _ in range(messages // 2))
         for name in self.names:
-            yield from (self.session(name) for _ in range(4))
+            yield self.session(name, self.moment())
             for often, draw in ((1, self.pause), (2, self.choice), (1, self.mute), (0.5, self.browser)):
                 yield from (draw(name) for _ in range(int(often + self.dice.random())))
         yield iter([Act(self.moment(), "crash", number=self.dice.randrange(14)) for _ in range(8)])
@@ -120,8 +120,11 @@ class Drawing:
     def burst(self) -> Iterator[Act]:
         """A few messages, and people who read them soon, later or never."""
         at, where = self.moment(), self.place()
-        if self.dice.random() < 0.2:
+        if self.dice.random() < 0.4:
             yield from self.outage(at)
+        for name in self.members[where]:
+            if self.dice.random() < 0.25:
+                yield from self.session(name, at + self.for_a_while(1, 300) - self.for_a_while(1, 300))
         for _ in range(self.dice.choice([1, 1, 2, 4])):
             yield Act(at, "say", self.dice.choice(self.members[where]), where)
             if self.dice.random() < 0.1:
@@ -131,9 +134,9 @@ class Drawing:
             if self.dice.random() < 0.5:
                 yield Act(at + self.for_a_while(5, 40_000), "read", name, where, number=self.dice.choice([0, 0, 1]))
 
-    def session(self, name: str) -> Iterator[Act]:
+    def session(self, name: str, at: datetime) -> Iterator[Act]:
         """Somebody comes, has perhaps a channel on the screen, and goes, or leaves the device alone."""
-        at, shown = self.moment(), self.dice.random() < 0.5
+        shown = self.dice.random() < 0.5
         yield Act(at, "active", name, self.place(), flag=shown)
         at += self.for_a_while(20, 900)
         if self.dice.random() < 0.5:
@@ -172,6 +175,3 @@ class Drawing:
         number = self.dice.randrange(len(TRANSPORTS))
         yield Act(at, "trouble", number=number, flag=True)
         yield Act(at + self.for_a_while(60, 3600), "trouble", number=number)
-
-
-Draw = Callable[[str], Iterator[Act]]

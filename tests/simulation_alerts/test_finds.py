@@ -15,7 +15,7 @@ from tests.simulation_alerts.plan import plan
 from tests.simulation_alerts.test_week import AUTUMN, happened
 from tests.support.databases import Databases, execute
 
-SEED, DAYS, MESSAGES = 7, 4, 36
+SEED, DAYS, MESSAGES = 8, 4, 48
 Patch = Callable[[Any, str, Any], None]
 
 WITHOUT_NET = """
@@ -84,11 +84,11 @@ def never_again(patch: Patch) -> None:
         (quiet_hours_in_utc, "it is quiet there"),
         (read_not_asked_again, "nothing of it is unread"),
         (ranges_overlapping, "times"),
-        (no_ladder, "was to go first"),
-        (dropped_instead_of_put_off, "not so at"),
         (blind, "they are at a device"),
-        (choices_count_later, "was due by"),
-        (never_again, "was due by"),
+        pytest.param(no_ladder, "was to go first", marks=pytest.mark.long),
+        pytest.param(dropped_instead_of_put_off, "not so at", marks=pytest.mark.long),
+        pytest.param(choices_count_later, "was due by", marks=pytest.mark.long),
+        pytest.param(never_again, "was due by", marks=pytest.mark.long),
     ],
 )
 async def test_a_broken_week_is_found(

@@ -21,7 +21,7 @@ SPRING = datetime(2026, 3, 28, 12, tzinfo=UTC)  # forward in Europe on 29 March,
 AUTUMN = datetime(2026, 10, 24, 12, tzinfo=UTC)  # back in Europe on 25 October, in America on 1 November
 WEEKS = {"March": SPRING, "October": AUTUMN}
 DAYS = 8
-MESSAGES = int(os.environ.get("PARLEY_TEST_WEEKS_MESSAGES", "60"))
+MESSAGES = int(os.environ.get("PARLEY_TEST_WEEKS_MESSAGES", "50"))
 
 
 def seeds() -> list[int]:

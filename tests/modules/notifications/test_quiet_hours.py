@@ -55,6 +55,15 @@ def test_a_window_includes_its_start_but_not_its_end(window: Window, clock: time
         (Window(time(22), time(2, 30)), BERLIN, at("2026-10-25T02:10", fold=1), at("2026-10-25T02:30", fold=1)),
         # Midnight itself is skipped in Cairo.
         (Window(time(22), time(0)), CAIRO, at("2026-04-23T23:00", CAIRO), at("2026-04-24T01:00", CAIRO)),
+        # A whole day is skipped on Samoa, with the night in it.
+        (NIGHT, "Pacific/Apia", at("2011-12-29T22:00", "Pacific/Apia"), at("2011-12-31T09:00", "Pacific/Apia")),
+        # From 02:45 to 03:45, in a zone three quarters of an hour off.
+        (
+            Window(time(22), time(3)),
+            "Pacific/Chatham",
+            at("2026-09-27T02:30", "Pacific/Chatham"),
+            at("2026-09-27T03:45", "Pacific/Chatham"),
+        ),
         # Half an hour forward.
         (
             Window(time(22), time(2, 15)),
