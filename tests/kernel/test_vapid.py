@@ -22,7 +22,8 @@ from kernel.settings import Settings, SettingsError, load
 from tests.kernel.test_settings import PRODUCTION
 from tests.support.servers import PARLEY, environment
 
-KEY = vapid.new()
+KEY = ec.derive_private_key(0x5EED, ec.SECP256R1())
+"""Always the same, since tests are named by its forms."""
 SUBJECT = {"PARLEY_VAPID_SUBJECT": "mailto:ops@example.com"}
 
 
