@@ -15,6 +15,8 @@ Stage = Literal["connect", "sender", "recipient", "data"]
 
 ENHANCED = re.compile(r"^([245]\.\d{1,3}\.\d{1,3})\b", re.MULTILINE)
 PERMANENT = range(500, 600)
+CLOSING = 421
+"""Whatever was asked: the server takes no more for now."""
 
 OUR_STATUS = {"5.1.7", "5.1.8", "5.7.8", "5.7.9", "5.7.54", "5.7.57", "5.7.60"}
 OUR_CODES = {503, 530, 534, 535, 538}
@@ -30,8 +32,13 @@ def fault(stage: Stage, code: int, message: str) -> Fault:
     status = enhanced[1] if enhanced else ""
     reason = f"smtp_{code}_{status}".rstrip("_")
     if code not in PERMANENT:
-        return Fault("busy", reason)
+        return Fault("busy" if _of_all(stage, code) else "later", reason)
     return Fault(_kind(stage, code, status, IN_BRACKETS.sub("", message)), reason)
+
+
+def _of_all(stage: Stage, code: int) -> bool:
+    """Whether a passing refusal is about every mail: one greylisted or full mailbox mustn't hold up the others'."""
+    return code == CLOSING or stage in {"connect", "sender"}
 
 
 def _kind(stage: Stage, code: int, status: str, words: str) -> FaultKind:
