@@ -112,7 +112,7 @@ def test_the_demo_happens_can_be_repeated_and_leaves_a_server_to_try(tmp_path: P
         second.shows(LAST_LINE)
         shown = second.shown
         try_what_is_printed(shown[shown.index("\nURL=") : shown.index(LAST_LINE)])
-        second.shows("Sam Okafor  SMS       2 messages wait")  # he was there for the first, and didn't read it
+        second.shows("Sam Okafor  SMS       1 message waits")
         second.process.send_signal(signal.SIGINT)
     assert second.process.returncode == 0, second.shown
     check(shown[: shown.index("\nNow you")], first_seqs=(5, 3))
