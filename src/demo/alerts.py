@@ -39,12 +39,21 @@ class Alerts:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._settled: dict[tuple[str, str], int] = {}
+        self._shown: dict[tuple[str, str], int] = {}
+        self._first: dict[str, int] = {}
         stage.parley.bus.on(DeliveryChanged, self._changed)
+
+    def said(self, channel_id: str, seq: int) -> None:
+        """Take note of a message: of what an earlier demo left behind, only SMS are shown."""
+        self._first.setdefault(channel_id, seq)
 
     def _changed(self, event: DeliveryChanged) -> None:
         """Called in the server's thread, right after the commit of the change."""
         name = BY_ID[event.user_id].name if event.user_id in BY_ID else event.user_id
+        key, seq = (event.user_id, str(event.channel_id)), event.to_seq or 0
         if event.state == "suppressed":
+            if seq <= self._shown.get(key, 0) or seq < self._first.get(key[1], seq + 1):
+                return
             screen.verdict(name, "no SMS", WHY_NOT.get(event.reason or "", event.reason or ""), colour="green")
         elif event.state == "sending":
             waiting = "1 message waits" if event.message_count == 1 else f"{event.message_count} messages wait"
@@ -52,8 +61,7 @@ class Alerts:
         elif event.state not in {"pending", "accepted", "delivered"}:
             screen.verdict(name, event.state, event.reason or "", colour="red")
         if event.state not in UNSETTLED:
-            key = (event.user_id, str(event.channel_id))
-            self._settled[key] = max(event.to_seq or 0, self._settled.get(key, 0))
+            self._settled[key] = max(seq, self._settled.get(key, 0))
 
     async def conclude(self, channel_id: str, expected: Mapping[str, int]) -> None:
         """Wait until everybody's alert is settled or put off. `expected`: user id → up to which seq."""
@@ -78,6 +86,7 @@ class Alerts:
         if not held:
             return False
         why = held[0].held_by or ""
+        self._shown[user_id, channel_id] = seq
         if why in THERE:
             screen.verdict(BY_ID[user_id].name, "no SMS", WHY_NOT[why], colour="green")
             return True

@@ -38,6 +38,7 @@ class Play:
                 await self._look_in(scene.looks_in, channel_id, last)
             screen.heading(f"Who gets an SMS, {SMS_DELAY_S} s after the first message (120 s unless set otherwise)")
             await self._alerts.conclude(channel_id, _expected(scene, [message.seq for message in said]))
+            await _read(devices, channel_id, last)
         return channel_id
 
     def _device(self, owner: Person, label: str) -> AbstractAsyncContextManager[Device]:
@@ -46,6 +47,7 @@ class Play:
     async def _say(self, scene: Scene, line: Line, devices: Sequence[Device]) -> Message:
         speaker = _device_of(line, devices)
         message, acknowledged_ms = await speaker.write(scene, line.text)
+        self._alerts.said(message.channel_id, message.seq)
         others = [one for one in devices if one is not speaker]
         came = await asyncio.gather(*(one.hears(message) for one in others))
         screen.message(message.seq, speaker, line.text)
@@ -82,6 +84,13 @@ def _react(devices: Sequence[Device], message: Message) -> None:
             one.client.view(message.channel_id)
         elif one.owner is BEA:
             one.client.mark_read(message.channel_id, message.seq)
+
+
+async def _read(devices: Sequence[Device], channel_id: str, last: int) -> None:
+    """Whoever is there reads it all before they go: else they would be sent an SMS a minute later."""
+    for one in devices:
+        one.client.mark_read(channel_id, last)
+    await asyncio.sleep(PACE_S)
 
 
 def _expected(scene: Scene, seqs: Sequence[int]) -> dict[str, int]:

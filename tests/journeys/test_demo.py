@@ -15,7 +15,8 @@ import pytest
 
 from tests.support.servers import PARLEY, environment
 
-PATIENCE_S = 60
+PATIENCE_S = 90
+"""Somebody who was at a device is asked about again within a minute."""
 LAST_LINE = "# A socket for Ben"
 
 

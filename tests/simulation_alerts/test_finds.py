@@ -1,5 +1,6 @@
 """The week finds what is broken: mechanisms taken out, one at a time, and a seed that reaches each of them."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -91,7 +92,7 @@ def never_again(patch: Patch) -> None:
         pytest.param(never_again, "was due by", marks=pytest.mark.long),
     ],
 )
-async def test_a_broken_week_is_found(
+def test_a_broken_week_is_found(
     postgres: Databases,
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
@@ -100,6 +101,7 @@ async def test_a_broken_week_is_found(
 ) -> None:
     breaks(monkeypatch.setattr)
     with postgres.fresh() as dsn:
-        await execute(dsn, WITHOUT_NET)
-        _, faults = await happened(dsn, settings, plan(SEED, AUTUMN, days=DAYS, messages=MESSAGES))
+        asyncio.run(execute(dsn, WITHOUT_NET))
+        drawn = plan(SEED, AUTUMN, days=DAYS, messages=MESSAGES)
+        _, faults = asyncio.run(happened(dsn, settings, drawn))
     assert any(finds in fault for fault in faults), faults

@@ -4,6 +4,7 @@ A failure names its seed: PARLEY_TEST_WEEKS_SEED replays it. PARLEY_TEST_WEEKS (
 PARLEY_TEST_WEEKS_MESSAGES make it long.
 """
 
+import asyncio
 import os
 from datetime import UTC, datetime
 from secrets import randbelow
@@ -32,11 +33,11 @@ def seeds() -> list[int]:
 
 
 @pytest.mark.parametrize("start", WEEKS.values(), ids=WEEKS)
-async def test_a_week_keeps_every_promise(postgres: Databases, settings: Settings, start: datetime) -> None:
+def test_a_week_keeps_every_promise(postgres: Databases, settings: Settings, start: datetime) -> None:
     for seed in seeds():
         drawn = plan(seed, start, days=DAYS, messages=MESSAGES)
         with postgres.fresh() as dsn:
-            week, faults = await happened(dsn, settings, drawn)
+            week, faults = asyncio.run(happened(dsn, settings, drawn))
         assert faults == [], report(week, faults)
 
 
