@@ -88,9 +88,7 @@ def test_every_transport_says_what_would_happen_and_why(dsn: str, tmp_path: Path
             "  transport     ok: free",
         ):
             assert line in sms, (line, sms)
-        assert part(shown, "push").startswith(
-            "push: no alert is open; of a new message the person is never told (transport_off: this transport isn't set"
-        )
+        assert "is never told (no_subscription: no browser is subscribed to push)" in part(shown, "push")
 
         here.read(1)
         assert "is never told (read: nothing is left that they haven't seen)" in part(here.explained(), "SMS")

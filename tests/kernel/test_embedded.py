@@ -264,6 +264,7 @@ def test_a_start_after_everything_was_killed_and_its_number_given_to_another(dat
     with User(data_dir) as user:
         query(user.says(), "CREATE TABLE t AS SELECT 42 AS n")
         owner = (data_dir / "cluster").stat()
+        user.process.send_signal(signal.SIGSTOP)  # or it brings everything up again
         for process in [supervisor_of(data_dir), *processes(data_dir)]:
             with suppress(psutil.NoSuchProcess):
                 process.kill()

@@ -250,7 +250,7 @@ async def test_other_wording_is_confirmed_once(
     ("body", "start", "words"),
     [
         ("Bitte keine SMS mehr", "anmelden", "Sie bekommen keine SMS mehr"),
-        ("No me envíen más mensajes", "alta", "Ya no va a recibir SMS"),
+        ("No me envíen más mensajes", "alta", "Dejaremos de enviarte SMS"),
         ("Arrêt", "reprendre", "Vous ne recevrez plus de SMS"),
     ],
 )
@@ -265,7 +265,7 @@ async def test_stop_and_start_in_their_own_language(
 
 
 @pytest.mark.parametrize(
-    ("body", "words"), [("Hilfe", "Antworten Sie STOP"), ("ayuda", "Responda STOP"), ("aide", "STOP")]
+    ("body", "words"), [("Hilfe", "Antworten Sie STOP"), ("ayuda", "Responde STOP"), ("aide", "STOP")]
 )
 async def test_help_in_their_own_language(sms: Sms, twilio: TwilioServer, body: str, words: str) -> None:
     assert words in await answer(twilio, body)
