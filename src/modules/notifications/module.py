@@ -88,6 +88,7 @@ class NotificationsModule:
         self._database = database
         self._clock = DatabaseClock(database)
         self._now = clock = clock or self._clock
+        self._default_zone = settings.default_time_zone
         self._push = push = Push(settings, database, clock)
         texts = texts_of(settings)
         links = Links(database=database, public_url=settings.public_url)
@@ -185,12 +186,7 @@ class NotificationsModule:
         Raises:
             UnavailableError: PostgreSQL is away.
         """
-        if not self._push.on:
-            log.warning("push_off", hint="`parley keys vapid` makes what PARLEY_VAPID_PRIVATE_KEY needs to push")
-        if "sms" not in self._transports:
-            log.warning("sms_off", hint="set TWILIO_ACCOUNT_SID and its companions to send SMS")
-        if "email" not in self._transports:
-            log.info("email_off", hint="set PARLEY_SMTP_URL to send e-mail")
+        self._say_what_is_off()
         await self._clock.compare()
         async with self._database.transaction() as tx:
             await circuits.resume(tx.connection, self._transports.keys(), self._now())
@@ -205,6 +201,17 @@ class NotificationsModule:
         await asyncio.gather(self.delivery_worker.finish(), self._webhooks.stop())
         for transport in self._transports.values():
             await transport.close()
+
+    def _say_what_is_off(self) -> None:
+        if not self._push.on:
+            log.warning("push_off", hint="`parley keys vapid` makes what PARLEY_VAPID_PRIVATE_KEY needs to push")
+        if "sms" not in self._transports:
+            log.warning("sms_off", hint="set TWILIO_ACCOUNT_SID and its companions to send SMS")
+        if "email" not in self._transports:
+            log.info("email_off", hint="set PARLEY_SMTP_URL to send e-mail")
+        if self._default_zone is None:
+            hint = "set PARLEY_DEFAULT_TIME_ZONE, or who has neither time zone nor telephone number hears of nothing"
+            log.warning("no_default_time_zone", hint=hint)
 
     def _workers(self) -> tuple[Worker, ...]:
         return self._clock, self.alert_worker, self.delivery_worker, self.retention

@@ -244,6 +244,7 @@ async def test_without_twilio_development_prints_and_production_is_off(
     assert [(d.state, d.from_seq, d.to_seq) for d in states] == [("accepted", 1, 1)] * 2, "in production, no new row"
     assert printed.getvalue().count("You have a new message from Ana") == 1
     assert logged.getvalue().count("sms_off") == 1
+    assert logged.getvalue().count("no_default_time_zone") == 2
 
 
 async def test_logs_hold_no_number_and_no_text(
