@@ -102,6 +102,7 @@ def check(shown: str, *, first_seqs: tuple[int, int]) -> None:
     assert max(len(line) for line in shown.splitlines() if "http" not in line and "database" not in line) <= 96
 
 
+@pytest.mark.long
 def test_the_demo_happens_can_be_repeated_and_leaves_a_server_to_try(tmp_path: Path) -> None:
     with demo(tmp_path / "data", tmp_path / "first", "--once") as first:
         first.process.wait(PATIENCE_S)

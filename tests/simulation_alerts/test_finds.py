@@ -79,6 +79,7 @@ def never_again(patch: Patch) -> None:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("breaks", "finds"),
     [

@@ -175,6 +175,7 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
+@pytest.mark.long
 async def test_killed_at_any_step_nothing_is_sent_twice_or_lost(dsn: str, toll: Toll) -> None:
     async with mortals(dsn, toll.twilio) as processes:
         await toll.kill(processes, CRASHES)
