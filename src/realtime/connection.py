@@ -49,6 +49,7 @@ class Connection:
         "idle",
         "on_attention",
         "on_screen",
+        "subscribed_at",
         "topics",
         "user_id",
     )
@@ -57,7 +58,7 @@ class Connection:
         self.id: UUID = new_id()
         self.user_id = user_id
         self.topics: set[str] = set()
-        self.active_at = time.monotonic()
+        self.subscribed_at = self.active_at = time.monotonic()
         self.idle = False
         self.on_screen: UUID | None = None
         self.on_attention: Callable[[Connection], None] = _nobody_asks

@@ -11,6 +11,7 @@ round is only marked, and leaves when its session ends.
 Guarantees: frames of one topic reach each of its listeners in the order of publication.
 """
 
+import time
 from collections.abc import Callable, Iterable
 
 from kernel.telemetry.metrics import FRAMES_SENT
@@ -99,6 +100,7 @@ class Hub:
                 handler(topic)
         listeners.add(connection)
         connection.topics.add(topic)
+        connection.subscribed_at = time.monotonic()
 
     def unsubscribe(self, connection: Connection, topic: str) -> None:
         """Let it hear the topic no more, from this moment on."""

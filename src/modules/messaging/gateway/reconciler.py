@@ -11,6 +11,7 @@ Guarantees:
 """
 
 import asyncio
+import time
 from collections.abc import Collection, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -118,6 +119,7 @@ class Reconciler:
 
     async def _reconcile(self, channels: Collection[UUID] | None) -> None:
         """Compare these channels (None: all that concern somebody here) with what is listened to."""
+        began = time.monotonic()
         here = {connection.user_id for connection in self._hub.connections}
         async with self._database.connection() as connection:
             if channels is None:
@@ -126,21 +128,28 @@ class Reconciler:
         for channel_id in channels:
             known = found.get(channel_id)
             if known is not None:
-                self._reconcile_one(channel_id, known)
+                self._reconcile_one(channel_id, known, began)
 
-    def _reconcile_one(self, channel_id: UUID, found: Members) -> None:
+    def _reconcile_one(self, channel_id: UUID, found: Members, began: float) -> None:
         topic = channel_topic(channel_id)
         present = self._hub.listeners(topic)
         self._broadcast.feeds.reach(channel_id, found.last_seq)
         for connection in present:
             if connection.user_id not in found.joined:
-                leave = partial(self._hub.unsubscribe, connection, topic)
+                leave = partial(self._let_go, connection, channel_id, began)
                 self._broadcast.feeds.after(channel_id, found.last_seq, leave)
         for connection in self._strangers(found.joined, present):
             if connection.joining:
                 self._again(channel_id)
             else:
                 self._run(self._let_in(connection, channel_id, max(0, found.joined[connection.user_id] - 1)))
+
+    def _let_go(self, connection: Connection, channel_id: UUID, began: float) -> None:
+        """Let somebody hear a channel no more; whoever began to hear since that was read may be back: look again."""
+        if connection.subscribed_at < began:
+            self._hub.unsubscribe(connection, channel_topic(channel_id))
+        else:
+            self._again(channel_id)
 
     def _strangers(self, joined: Mapping[str, int], present: Collection[Connection]) -> Iterable[Connection]:
         for user_id in joined:
