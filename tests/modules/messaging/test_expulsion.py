@@ -1,10 +1,15 @@
 """Catching up with a channel that one isn't in any more: nothing of it, nor of what was held meanwhile."""
 
+import time
+from uuid import uuid4
+
 from kernel.database import Database
 from modules.identity.directory import Directory
 from modules.messaging.gateway.broadcast import Broadcast, channel_topic
+from modules.messaging.gateway.reconciler import Reconciler
 from modules.messaging.gateway.resumption import Resumption
 from modules.messaging.service.reading import Reading
+from modules.messaging.store.members import Members
 from realtime.frame import Frame
 from realtime.hub import Hub
 from tests.support.devices import device, line_of
@@ -29,4 +34,21 @@ async def test_who_was_removed_on_another_instance_is_told_nothing_that_came_mea
     ben.release(channel_topic(channel), 0)
     ben.flush()
     assert line_of(ben).frames == []
+    assert channel_topic(channel) not in ben.topics
+
+
+async def test_who_came_back_since_the_members_were_read_stays(database: Database) -> None:
+    """What was read may be older than they are: it is looked at again, and only then counts."""
+    reading = Reading(database, Directory(database))
+    hub = Hub()
+    broadcast = Broadcast(hub, reading)
+    resumption = Resumption(database, reading, broadcast)
+    reconciler = Reconciler(database=database, hub=hub, broadcast=broadcast, resumption=resumption, poll=False)
+    channel, ben = uuid4(), device(hub, "ben")
+    without_ben = Members(last_seq=1, joined={})
+    read_at = time.monotonic()
+    broadcast.join(ben, channel, 3)
+    reconciler._reconcile_one(channel, without_ben, read_at)
+    assert channel_topic(channel) in ben.topics
+    reconciler._reconcile_one(channel, without_ben, time.monotonic())
     assert channel_topic(channel) not in ben.topics
