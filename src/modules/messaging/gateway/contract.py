@@ -33,17 +33,5 @@ CHAT = SocketContract(
         frames.Ping: (frames.Pong,),
     },
     refusal=frames.ErrorFrame,
-    closes={
-        closing.NOT_UNDERSTOOD: "frames were not understood, repeatedly",
-        closing.NOT_AUTHENTICATED: "not authenticated, or the token has expired",
-        closing.BAD_ORIGIN: "this origin is not allowed",
-        closing.DEACTIVATED: "the user was deactivated",
-        closing.AUTH_TIMEOUT: "no `auth` in time",
-        closing.TOO_MANY: "too many sockets or frames",
-        TOO_SLOW: "too slow: reconnect and resume",
-        1009: "a frame is too large",
-        closing.INTERNAL: "something went wrong here",
-        closing.RESTART: "the server restarts: reconnect with jitter",
-        closing.OVERLOADED: "the server has too much to do",
-    },
+    closes=closing.MEANINGS | {TOO_SLOW: "too slow: reconnect and resume"},
 )
