@@ -102,6 +102,7 @@ def _harmless(settings: Settings, url: str) -> Settings:
         redis_url=None,
         jwks_url=None,
         public_url=url,
+        default_time_zone=settings.default_time_zone or "Europe/London",  # without one, the start warns
         sms_delay_s=SMS_DELAY_S,
         twilio_account_sid=None,
         twilio_auth_token=None,

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-LONGEST_NAME = 40
+LONGEST_NAME = 30
 NOT_PRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
 SCHEME = re.compile(r"\w+://|(?<=\w)/")
 DOTTED = re.compile(r"\.(?=\w)")

@@ -28,10 +28,10 @@ texts = Texts(our_entries())
         ("en", 12345, ["Ana"], "You have 12,345 new messages from Ana"),
         ("es", 1, ["Ana"], "Tienes un mensaje nuevo de Ana"),
         ("es", 5, ["Bo", "Ana"], "Tienes 5 mensajes nuevos de Ana y otra persona"),
-        ("es", 5, ["Bo", "Cy", "Ana"], "Tienes 5 mensajes nuevos de Ana y otras 2 personas"),
+        ("es", 5, ["Bo", "Cy", "Ana"], "Tienes 5 mensajes nuevos de Ana y otros 2"),
         ("fr", 1, ["Ana"], "Ana vous a envoyé un nouveau message"),
-        ("fr", 5, ["Bo", "Cy", "Ana"], "Ana et 2 autres personnes vous ont envoyé 5 nouveaux messages"),
-        ("de", 12345, ["Bo", "Ana"], "Sie haben 12.345 neue Nachrichten von Ana und einer weiteren Person"),
+        ("fr", 5, ["Bo", "Cy", "Ana"], "Ana et 2 autres vous ont envoyé 5 nouveaux messages"),
+        ("de", 12345, ["Bo", "Ana"], "Sie haben 12.345 neue Nachrichten von Ana und noch jemandem"),
     ],
 )
 def test_who_wrote_and_how_much_but_not_what(locale: str, count: int, senders: list[str], says: str) -> None:
