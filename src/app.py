@@ -23,6 +23,7 @@ from kernel.settings import Settings, load
 from kernel.signals import Signals
 from kernel.startup import opened
 from kernel.telemetry.metrics import OUTBOX_AGE
+from modules.contacts.module import Book, ContactsModule
 from modules.identity.events import UserDeactivated
 from modules.identity.module import IdentityModule
 from modules.messaging.module import MessagingModule
@@ -57,6 +58,7 @@ class Parley:
         self.signals = Signals(self.database)
         self.draining = False
         self.identity = IdentityModule(settings=settings, database=self.database, bus=self.bus)
+        self.book = Book(self.database)
         self.messaging = MessagingModule(
             settings=settings,
             database=self.database,
@@ -67,6 +69,16 @@ class Parley:
             watchers=self.watchers,
             authenticator=self.identity.authenticator,
             entrance=self.entrance,
+            contacts=self.book,
+        )
+        self.contacts = ContactsModule(
+            settings=settings,
+            database=self.database,
+            bus=self.bus,
+            book=self.book,
+            people=self.identity.directory,
+            channels=self.messaging.invitable,
+            directs=self.messaging.directs,
         )
         self.notifications = NotificationsModule(
             settings=settings,
@@ -86,13 +98,15 @@ class Parley:
             entrance=self.entrance,
             people=self.identity.directory,
             counts=self.messaging.counts,
+            contacts=self.book,
         )
-        self.modules = (self.identity, self.messaging, self.notifications, self.personal)
+        self.modules = (self.identity, self.contacts, self.messaging, self.notifications, self.personal)
         self.identity.listen(self.signals)  # before those who ask it again
         self.messaging.listen(self.signals)
         self.notifications.listen(self.signals)
         self.personal.listen(self.signals)
         self.identity.subscribe(self.bus)
+        self.contacts.subscribe(self.bus)
         self.messaging.subscribe(self.bus)
         self.notifications.subscribe(self.bus)
         self.personal.subscribe(self.bus)

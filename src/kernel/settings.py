@@ -81,6 +81,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     reinvite_cooldown_s: Delay | None = None
     invite_ttl_s: Positive = 14 * 24 * 3600
+    invite_reminder_before_s: Delay = 2 * 24 * 3600
+    invites_per_sender_per_day: Cap = 200
+    invites_per_recipient_per_day: Cap = 50
+    invites_per_day: Cap = 100_000
+    invite_misses_per_account_per_hour: Count = 20
+    invite_misses_per_address_per_hour: Count = 100
     push_delay_s: Delay = 20
     sms_delay_s: Delay = 120
     email_delay_s: Delay = 1800

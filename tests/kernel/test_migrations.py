@@ -37,6 +37,7 @@ REVISIONS = [
     "0009_push",
     "0010_notification_secrets",
     "0011_webhooks",
+    "0012_contacts",
 ]
 
 CATALOGUE = """

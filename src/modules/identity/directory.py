@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Collection
 
 from kernel.database import Database
-from modules.identity import store
+from modules.identity import domain, store
 from modules.identity.store import Profile
 
 TTL_S = 10.0
@@ -45,6 +45,24 @@ class Directory:
         if missing:
             found |= await self._load(missing)
         return found
+
+    async def by_pins(self, pins: Collection[str]) -> dict[str, str]:
+        """Return the ids of active people by the pins asked for, as they were written; always one query."""
+        hashes = {pin: domain.pin_hash(pin) for pin in pins}
+        async with self._database.connection() as connection:
+            found = await store.by_pins(connection, list(hashes.values()))
+        return {pin: found[digest] for pin, digest in hashes.items() if digest in found}
+
+    async def by_usernames(self, usernames: Collection[str]) -> dict[str, str]:
+        """Return the ids of active people by the names asked for, whatever their case; always one query."""
+        async with self._database.connection() as connection:
+            found = await store.by_usernames(connection, [name.lower() for name in usernames])
+        return {name: found[name.lower()] for name in usernames if name.lower() in found}
+
+    async def matching(self, user_ids: Collection[str], text: str) -> set[str]:
+        """Return those of these people whose username or display name contains a text, whatever its case."""
+        async with self._database.connection() as connection:
+            return await store.matching(connection, user_ids, text)
 
     def forget(self, user_id: str) -> None:
         """Read this person anew next time."""

@@ -66,6 +66,24 @@ SELECT user_id, username, display_name, avatar_url, phone, email, time_zone, loc
 FROM identity_users WHERE user_id = ANY($1::text[])
 """
 
+BY_PINS = "SELECT connect_pin_hash, user_id FROM identity_users WHERE connect_pin_hash = ANY($1::bytea[])"
+
+BY_USERNAMES = """
+SELECT lower(username), user_id FROM identity_users
+WHERE lower(username) = ANY($1::text[]) AND deactivated_at IS NULL
+"""
+
+MATCHING = """
+SELECT user_id FROM identity_users
+WHERE user_id = ANY($1::text[]) AND (position(lower($2) in lower(username)) > 0
+                                     OR position(lower($2) in lower(display_name)) > 0)
+"""
+
+RENEW_PIN = """
+UPDATE identity_users SET connect_pin = $2, connect_pin_hash = $3, updated_at = now()
+WHERE user_id = $1 AND deactivated_at IS NULL RETURNING true
+"""
+
 ME = """
 SELECT user_id, username, display_name, avatar_url, phone, email, time_zone, locale, created_at, updated_at,
        connect_pin
@@ -131,6 +149,26 @@ async def me(connection: Connection, user_id: str) -> Me | None:
 async def me_by_username(connection: Connection, username: str) -> Me | None:
     """Return an active person by username, whatever its case."""
     return _me(await connection.fetchrow(ME + "lower(username) = lower($1)", username))
+
+
+async def by_pins(connection: Connection, hashes: Collection[bytes]) -> dict[bytes, str]:
+    """Return the ids of active people by the hashes of their pins."""
+    return {row[0]: row[1] for row in await connection.fetch(BY_PINS, list(hashes))}
+
+
+async def by_usernames(connection: Connection, names: Collection[str]) -> dict[str, str]:
+    """Return the ids of active people by their usernames in lower case."""
+    return {row[0]: row[1] for row in await connection.fetch(BY_USERNAMES, list(names))}
+
+
+async def matching(connection: Connection, user_ids: Collection[str], text: str) -> set[str]:
+    """Return those of these people whose username or display name contains a text, whatever its case."""
+    return {row[0] for row in await connection.fetch(MATCHING, list(user_ids), text)}
+
+
+async def renew_pin(connection: Connection, user_id: str, pin: str) -> bool:
+    """Give an active person another pin; False when there is nobody active."""
+    return bool(await connection.fetchval(RENEW_PIN, user_id, pin, domain.pin_hash(pin)))
 
 
 async def deactivate(connection: Connection, user_id: str, username: str, display_name: str) -> bool:

@@ -11,6 +11,7 @@ from kernel.http.idempotency import Idempotency
 from kernel.ratelimit import RateLimit
 from kernel.settings import Settings
 from kernel.signals import Signals
+from modules.contacts.events import InviteAccepted
 from modules.identity.events import USER_SIGNAL, UserDeactivated
 from modules.messaging.contacts import Acquaintance, Anybody, Nobody
 from modules.messaging.contexts import Contexts
@@ -33,10 +34,13 @@ from modules.messaging.routes import router
 from modules.messaging.search.indexer import Indexer
 from modules.messaging.search.indexing import rebuild as rebuild_search
 from modules.messaging.search.searching import Searching
+from modules.messaging.service import departures, invitable
 from modules.messaging.service.channels import Channels
-from modules.messaging.service.departures import CONSUMER, Departures
+from modules.messaging.service.departures import Departures
+from modules.messaging.service.directs import Directs
 from modules.messaging.service.groups import Groups
 from modules.messaging.service.inbox import Inbox
+from modules.messaging.service.invitable import Invitable
 from modules.messaging.service.marking import Marking
 from modules.messaging.service.opening import Opening
 from modules.messaging.service.reading import Reading
@@ -88,6 +92,8 @@ class MessagingModule:
         limit = settings.max_participants
         channels = Channels(database, people, presence, inbox)
         opening = Opening(acquaintance, broadcast, changes, max_participants=limit)
+        self.directs = Directs(membership)
+        self.invitable = Invitable(database, people, membership, max_participants=limit)
         groups = Groups(database, membership, acquaintance, changes, max_participants=limit)
         self.conversations = Conversations(database)
         self.counts = Counts(database)
@@ -157,7 +163,8 @@ class MessagingModule:
 
     def subscribe(self, bus: Bus) -> None:
         """Hear what other modules publish."""
-        bus.consume(CONSUMER, UserDeactivated, self._departures.deactivated)
+        bus.consume(departures.CONSUMER, UserDeactivated, self._departures.deactivated)
+        bus.consume(invitable.CONSUMER, InviteAccepted, self.invitable.accepted)
 
     def listen(self, signals: Signals) -> None:
         """Hear what other instances change."""
