@@ -4,22 +4,34 @@ The `Book` is what others ask; it needs nothing but the database, so that `app` 
 needs in turn.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from litestar import Router
 
 from bus import Bus
+from kernel.clock import now
 from kernel.database import Database
 from kernel.settings import Settings
+from kernel.worker import Worker
 from modules.contacts.book import Book
 from modules.contacts.ports import Channels, Directs, People
+from modules.contacts.routes import router
+from modules.contacts.service import departures
+from modules.contacts.service.answering import Answering
+from modules.contacts.service.departures import Departures
 from modules.contacts.service.lifecycle import Lifecycle
+from modules.contacts.service.listing import Listing
+from modules.contacts.service.statistics import Statistics
+from modules.contacts.sweeping import Expiry, Forgetting, Reminders
+from modules.identity.events import UserDeactivated
 
 __all__ = ["Book", "ContactsModule"]
 
 
 class ContactsModule:
-    """Contacts, blocks and invitations. `start` needs a running loop."""
+    """Contacts, blocks and invitations. `start` needs a running loop; several instances may run on one database."""
 
     def __init__(
         self,
@@ -31,16 +43,39 @@ class ContactsModule:
         people: People,
         channels: Channels,
         directs: Directs,
+        clock: Callable[[], datetime] = now,
     ) -> None:
         lifecycle = Lifecycle(bus, directs, require_contact=settings.require_contact)
-        self._parts = (database, book, people, channels, lifecycle)  # replaced by what needs them
-        self.routes: Sequence[Router] = []
+        self._book = book  # replaced by what needs it
+        self.answering = Answering(
+            database=database, people=people, channels=channels, lifecycle=lifecycle, clock=clock
+        )
+        self._departures = Departures(database=database, people=people, lifecycle=lifecycle, clock=clock)
+        self.expiry = Expiry(database=database, people=people, lifecycle=lifecycle, clock=clock)
+        self.reminders = Reminders(database=database, people=people, lifecycle=lifecycle, clock=clock)
+        self.forgetting = Forgetting(database=database, clock=clock)
+        self.routes: Sequence[Router] = [
+            router(
+                answering=self.answering,
+                listing=Listing(database, people, clock),
+                statistics=Statistics(database),
+            )
+        ]
+        self._tasks: list[asyncio.Task[None]] = []
 
     def subscribe(self, bus: Bus) -> None:
         """Hear what other modules publish."""
+        bus.consume(departures.CONSUMER, UserDeactivated, self._departures.deactivated)
 
     async def start(self) -> None:
         """Begin to expire and to remind."""
+        self._tasks = [asyncio.create_task(worker.run(), name=type(worker).__name__) for worker in self._workers()]
 
     async def stop(self) -> None:
         """End after what is in hand."""
+        for worker in self._workers():
+            worker.stop()
+        await asyncio.gather(*self._tasks)
+
+    def _workers(self) -> tuple[Worker, ...]:
+        return self.expiry, self.reminders, self.forgetting
