@@ -1,6 +1,8 @@
 """Invitations that are there already, as if they had been made over HTTP."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -62,6 +64,17 @@ class Invitations:
         """Whether two people are contacts."""
         query = "SELECT true FROM contact_pairs WHERE low_id = least($1, $2) AND high_id = greatest($1, $2)"
         return bool(await self.fetch(query, one, other))
+
+
+def invited(dsn: str, invitor: str, invitee: str, **fields: Any) -> str:
+    """Write an invitation, also where a loop is running; returns its id."""
+
+    async def write() -> str:
+        async with invitations(dsn) as made:
+            return await made.one(invitor, invitee, **fields)
+
+    with ThreadPoolExecutor(1) as apart:
+        return apart.submit(asyncio.run, write()).result()
 
 
 @asynccontextmanager
