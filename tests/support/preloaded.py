@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -15,9 +16,9 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-from tests.support.zygote import NUMBER
-
 ROOT = Path(__file__).parents[2]
+NUMBER = struct.Struct("!i")
+"""How the zygote says a pid and a status."""
 
 _asking = threading.Lock()
 

@@ -19,7 +19,6 @@ import runpy
 import select
 import signal
 import socket
-import struct
 import sys
 import threading
 import time
@@ -28,8 +27,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-NUMBER = struct.Struct("!i")
-"""How a pid and a status are written."""
+from modules.notifications.wording.texts import Texts, our_entries
+from tests.support.preloaded import NUMBER
+
 MODULES = (
     "server",
     "tests.support.broken",
@@ -51,6 +51,7 @@ def main(control: socket.socket) -> Order | None:
     gc.disable()  # what is imported stays: children needn't look at it, nor copy it because they did
     for name in MODULES:
         importlib.import_module(name)
+    Texts(our_entries())  # so that Babel has read what it keeps about our languages
     gc.freeze()
     assert threading.active_count() == 1
     with control, _interrupts_ignored(), _deaths() as deaths:
@@ -70,7 +71,8 @@ def _fork_for_each(control: socket.socket, deaths: socket.socket) -> Order | Non
         if control in ready:
             asked, files, _, _ = socket.recv_fds(control, 1, 3)
             if not asked:
-                return _dismiss(children)
+                _dismiss(children)
+                return None
             channel, out, err = socket.socket(fileno=files[0]), files[1], files[2]
             pid = os.fork()
             if not pid:
