@@ -74,7 +74,8 @@ class _Maker:
 
     def _is_seldom(self, field: mi.Field) -> bool:
         said = _of_field(self._owner, field.encode_name)
-        return not self._full and field.encode_name in SELDOM and said is None
+        names = {field.encode_name, f"{self._owner.__name__}.{field.encode_name}"}
+        return not self._full and not names.isdisjoint(SELDOM) and said is None
 
     def _field(self, field: mi.Field) -> Any:
         if self._is_seldom(field) and _nullable(field.type):

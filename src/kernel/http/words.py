@@ -17,6 +17,9 @@ OF_FIELDS: Mapping[str, Any] = {
     "AuthRefreshed.expires_at": LATER,
     "ChannelView.id": CHANNEL_ID,
     "ContextRef.id": "b-1042",
+    "Invite.expires_at": "2026-02-14T09:15:00.000000Z",
+    "Invite.invitee": {"user_id": "ben", "username": "ben.okafor", "display_name": "Ben Okafor"},
+    "Invite.message": "It's Ana, from Dock 4",
     "Notice.title": "Timesheets are due",
     "PutSettings.muted_until": "2026-02-01T07:00:00.000000Z",
     "QuietHoursBody.end": "09:00",
@@ -64,6 +67,7 @@ BY_NAME: Mapping[str, Any] = {
     "title": "Crane operator, 12 March",
     "metadata": {"site": "Dock 4"},
     "channel_id": CHANNEL_ID,
+    "channel_title": "Dock 4",
     "participant_count": 2,
     "muted_until": "2026-02-01T07:00:00.000000Z",
     # notices
@@ -136,6 +140,14 @@ BY_NAME: Mapping[str, Any] = {
 
 SELDOM = frozenset(
     {
+        "Invite.channel_id",
+        "Invite.channel_role",
+        "Invite.channel_title",
+        "Invite.responded_at",
+        "PostInvite.channel_id",
+        "PostInvite.channel_role",
+        "PostInvite.template",
+        "PostInvite.user_id",  # instead of `connect_pin`
         "context",  # instead of `channel_id`
         "deleted_at",
         "details",
@@ -149,4 +161,6 @@ SELDOM = frozenset(
         "target_id",
     }
 )
-"""Fields for special states: left out of an example where they may be, else null where they may be."""
+"""Fields for special states, of one Struct or of all: left out of an example where they may be, else null where that
+may be.
+"""
