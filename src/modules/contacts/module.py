@@ -13,6 +13,9 @@ from kernel.database import Database
 from kernel.settings import Settings
 from modules.contacts.book import Book
 from modules.contacts.ports import Channels, Directs, People
+from modules.contacts.routes import router
+from modules.contacts.service.blocking import Blocking
+from modules.contacts.service.contacts import Contacts
 from modules.contacts.service.lifecycle import Lifecycle
 
 __all__ = ["Book", "ContactsModule"]
@@ -33,8 +36,12 @@ class ContactsModule:
         directs: Directs,
     ) -> None:
         lifecycle = Lifecycle(bus, directs, require_contact=settings.require_contact)
-        self._parts = (database, book, people, channels, lifecycle)  # replaced by what needs them
-        self.routes: Sequence[Router] = []
+        self._parts = (channels,)  # replaced by what needs them
+        services = {
+            "contacts": Contacts(database, book, people, lifecycle),
+            "blocking": Blocking(database, people, lifecycle, directs, require_contact=settings.require_contact),
+        }
+        self.routes: Sequence[Router] = [router(**services)]
 
     def subscribe(self, bus: Bus) -> None:
         """Hear what other modules publish."""
