@@ -34,6 +34,7 @@ CHOICES = {
     "kind": ("text", "context"),
     "presence": ("online",),
     "email": ("ana@example.org", True),
+    "user_ids": (["ana", "ben"], "ben,zoe"),
     "status": ("ready", "open", "active", "sent", "online", "created"),
 }
 """Names of several meanings: the first that the type accepts."""
@@ -41,7 +42,6 @@ CHOICES = {
 BY_NAME: Mapping[str, Any] = {
     # people
     "user_id": "ana",
-    "user_ids": ["ana", "ben"],
     "participant_ids": ["ben", "cleo"],
     "by": "ben",
     "deleted_by": "ana",
@@ -51,7 +51,7 @@ BY_NAME: Mapping[str, Any] = {
     "phone": "+442079460000",
     "time_zone": "Europe/London",
     "locale": "en-GB",
-    "connect_pin": "K7QX2M9D",
+    "connect_pin": "K7QX2-M9DPA",
     "role": "worker",
     "last_seen_at": MOMENT,
     "sender_id": "ana",
@@ -130,6 +130,10 @@ BY_NAME: Mapping[str, Any] = {
     "replayed": 3,
     "schema": {"type": "object"},
     "example": {"type": "identity.user.updated"},
+    # contacts
+    "of": "ana",
+    "since": MOMENT,
+    "usernames": "ben.ito,zoe",
     # everywhere
     "q": "gate",
     "next": "AZwTVY4ge02dbE8eCnwrEA",

@@ -17,6 +17,8 @@ from modules.contacts import routes
 from modules.contacts.book import Book
 from modules.contacts.domain.quotas import Caps
 from modules.contacts.ports import Channels, Directs, People
+from modules.contacts.service.blocking import Blocking
+from modules.contacts.service.contacts import Contacts
 from modules.contacts.service.deciding import Deciding, Rules
 from modules.contacts.service.finding import Finding
 from modules.contacts.service.inviting import Inviting
@@ -42,12 +44,16 @@ class ContactsModule:
         directs: Directs,
     ) -> None:
         lifecycle = Lifecycle(bus, directs, require_contact=settings.require_contact)
-        self._parts = (book,)  # replaced by what needs them
         templates = Templates(database)
         self.inviting = inviting(settings, database, people, channels, templates, lifecycle)
-        self.routes: Sequence[Router] = [
-            routes.router(idempotency=Idempotency(database), inviting=self.inviting, templates=templates)
-        ]
+        services = {
+            "blocking": Blocking(database, people, lifecycle, directs, require_contact=settings.require_contact),
+            "contacts": Contacts(database, book, people, lifecycle),
+            "idempotency": Idempotency(database),
+            "inviting": self.inviting,
+            "templates": templates,
+        }
+        self.routes: Sequence[Router] = [routes.router(**services)]
 
     def subscribe(self, bus: Bus) -> None:
         """Hear what other modules publish."""
