@@ -75,11 +75,11 @@ def start(
     """Start a command; its standard input is empty."""
     order = {"command": [*command], "env": dict(env), "cwd": str(cwd or Path.cwd())}
     channel, theirs = socket.socketpair()
-    with theirs, _asking:
-        socket.send_fds(_zygote(), [b"!"], [theirs.fileno(), stdout.fileno(), stderr.fileno()])
+    with theirs:
+        pid = _fork(theirs.fileno(), stdout.fileno(), stderr.fileno())
     channel.sendall(json.dumps(order).encode())
     channel.shutdown(socket.SHUT_WR)
-    return Child(command, _number(channel), channel)
+    return Child(command, pid, channel)
 
 
 def run(command: Sequence[str], *, env: Mapping[str, str], timeout: float) -> subprocess.CompletedProcess[str]:
@@ -98,6 +98,18 @@ def run(command: Sequence[str], *, env: Mapping[str, str], timeout: float) -> su
     return subprocess.CompletedProcess(command, child.wait(), *shown)
 
 
+def _fork(*files: int) -> int:
+    """Have a child forked that holds these; returns its pid, when it has them."""
+    with _asking:
+        control = _zygote()
+        try:
+            socket.send_fds(control, [b"!"], files)
+            return _number(control)
+        except OSError:
+            _zygote.cache_clear()
+            raise
+
+
 def _content(file: IO[bytes]) -> str:
     file.seek(0)
     return file.read().decode()
@@ -106,7 +118,7 @@ def _content(file: IO[bytes]) -> str:
 def _number(channel: socket.socket) -> int:
     said = channel.recv(NUMBER.size)
     if not said:
-        raise RuntimeError("the zygote has ended; its standard error may say why")
+        raise BrokenPipeError("the zygote has ended; its standard error says why")
     number: int = NUMBER.unpack(said)[0]
     return number
 

@@ -21,6 +21,7 @@ from tests.support.preloaded import Child, Preloaded
 
 PARLEY = str(Path(sys.executable).with_name("parley"))
 SERVE = Preloaded((PARLEY, "serve"))
+"""What `(PARLEY, "serve")` does, which is for tests of the way in, but already imported."""
 ROOT = Path(__file__).parents[2]
 SECRET = "a-secret-for-tests-that-is-long-enough-0123456789"
 START_TIMEOUT_S = 180
@@ -174,7 +175,7 @@ def running_server(
         dsn: the database.
         data_dir: where it keeps its files and its log.
         variant: one of `tests.support.broken`.
-        program: what to run instead of `parley serve`; it must take `--port`.
+        program: what to run instead of `SERVE`; it must take `--port`.
         settings: by their environment names.
     """
     if variant is not None:

@@ -1,7 +1,8 @@
 """A process that has imported the server, and forks: what a command takes seconds to import, its child has.
 
 Run as `python -m tests.support.zygote FD`; `tests.support.preloaded` orders. By the socket FD come, for each child,
-its channel and its standard output and error; by the channel comes the order, and go back its pid and how it ended.
+its channel and its standard output and error, and its pid goes back; by the channel come its order and, from here, how
+it ended.
 
 Concurrency: one thread, and nothing started before a fork: no event loop, no connection, no random state.
 
@@ -80,7 +81,7 @@ def _fork_for_each(control: socket.socket, deaths: socket.socket) -> Order | Non
             os.close(out)
             os.close(err)
             children[pid] = channel
-            _tell(channel, pid)
+            _tell(control, pid)
 
 
 def _report(children: dict[int, socket.socket]) -> None:
