@@ -12,7 +12,7 @@ class Acquaintance:
     """The contact rule: one's contacts; where the host decides who meets whom, everybody between whom there's no block.
 
     Where contacts are required, who isn't one and who doesn't exist look exactly alike: only of contacts is it told
-    that they are gone. Where they aren't, who doesn't exist looks like somebody with whom there is a block, of either side.
+    that they are gone. Where they aren't, whoever blocks or is blocked looks exactly like somebody who doesn't exist.
     """
 
     def __init__(self, people: People, contacts: Contacts, *, require_contact: bool) -> None:

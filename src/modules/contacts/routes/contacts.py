@@ -11,7 +11,7 @@ from kernel.auth import Principal
 from kernel.errors import malformed_field
 from kernel.http.access import USER, key, who
 from kernel.http.parameters import Cursor, HostIdInPath, HostIdInQuery
-from kernel.text import NO_NUL
+from kernel.text import UTF8
 from modules.contacts.schemas.contacts import (
     MAX_CHECKED,
     MAX_CHECKED_CHARS,
@@ -32,7 +32,7 @@ UserIds = Annotated[
         name="user_ids",
         min_length=1,
         max_length=MAX_CHECKED_CHARS,
-        pattern=NO_NUL,
+        pattern=UTF8,
         description=f"Ids of people, {ABOUT_LISTS}",
     ),
 ]
@@ -42,7 +42,7 @@ Usernames = Annotated[
         name="usernames",
         min_length=1,
         max_length=MAX_CHECKED_CHARS,
-        pattern=NO_NUL,
+        pattern=UTF8,
         description=f"Names of people, whatever their case, {ABOUT_LISTS}. A `+` is written `%2B`",
     ),
 ]
@@ -57,7 +57,7 @@ async def list_contacts(
         QueryParameter(
             min_length=1,
             max_length=100,
-            pattern=NO_NUL,
+            pattern=UTF8,
             description="Only those whose username or display name contains this, whatever its case",
         ),
     ] = None,
