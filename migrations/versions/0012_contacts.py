@@ -72,6 +72,10 @@ def upgrade() -> None:
     """)
     op.execute("CREATE INDEX ix_contact_invites_invitee_id_id ON contact_invites (invitee_id, id)")
     op.execute("CREATE INDEX ix_contact_invites_invitor_id_id ON contact_invites (invitor_id, id)")
+    for side in ("invitee_id", "invitor_id"):
+        op.execute(f"""
+            CREATE INDEX ix_contact_invites_pending_{side}_id ON contact_invites ({side}, id) WHERE status = 'pending'
+        """)
     op.execute("CREATE INDEX ix_contact_invites_pair ON contact_invites (invitor_id, invitee_id, responded_at)")
     op.execute("CREATE INDEX ix_contact_invites_expires_at ON contact_invites (expires_at) WHERE status = 'pending'")
     op.execute("""

@@ -25,6 +25,7 @@ IN_PATHS = {
     "name": "crew",
     "message_id": "01890a5d-ac96-774b-bcce-b302099a8057",
     "webhook_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+    "invite_id": "01890a5d-ac96-774b-bcce-b302099a8057",
 }
 ANA = {"user_id": "ana", "role": "worker"}
 ZOE = {"username": "zoe", "display_name": "Zoe"}

@@ -14,7 +14,7 @@ import msgspec
 from tests.support.chat import chat
 from tests.support.servers import Server
 
-OWNED = ("channel_id", "message_id", "context_id")
+OWNED = ("channel_id", "message_id", "context_id", "invite_id")
 BODIES: dict[str, dict[str, Any]] = {"addParticipant": {"user_id": "eve", "role": "member"}}
 """Where the published example is about somebody who takes part already."""
 AFTER = {"type": "ping", "ref": "after"}
@@ -38,7 +38,12 @@ class Operation(msgspec.Struct, frozen=True):
 
     def call(self, client: httpx.Client, **places: str) -> httpx.Response:
         """Call it with its examples, but about these places."""
-        unknown = {"channel_id": str(uuid4()), "message_id": str(uuid4()), "delivery_id": str(uuid4())}
+        unknown = {
+            "channel_id": str(uuid4()),
+            "message_id": str(uuid4()),
+            "delivery_id": str(uuid4()),
+            "invite_id": str(uuid4()),
+        }
         known = self.examples | unknown | {"user_id": "somebody"} | places
         query = {name: known[name] for name in self.queries & set(places)} | (
             {"q": "us"} if "q" in self.queries else {}

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 import cli
 from kernel.errors import ForbiddenError, UnavailableError
+from modules.contacts.store import invites, pairs
 from modules.identity.module import IdentityModule
 from modules.messaging import domain, views
 from modules.messaging.gateway import broadcast, receipts, resumption, server_frames
@@ -392,6 +393,16 @@ def webhooks_of_the_dead(patch: Patch) -> None:
 def deaf_to_webhooks(patch: Patch) -> None:
     """An instance doesn't hear what others change about webhooks."""
     patch(Subscriptions, "listen", lambda *_: None)
+
+
+def answers_without_locks(patch: Patch) -> None:
+    """What becomes of an invitation is decided from what it was a moment ago."""
+
+    async def nothing(*_: Any) -> None:
+        await asyncio.sleep(A_MOMENT_S)
+
+    patch(pairs, "lock", nothing)
+    patch(invites, "LOCK", invites.LOCK.replace("FOR NO KEY UPDATE", ""))
 
 
 def replace_known(holder: Any, name: str, value: Any) -> None:

@@ -59,6 +59,12 @@ class InviteClosedError(ConflictError):
     slug, title = "invite-closed", "Invitation closed"
 
 
+class NotAdmittedError(ConflictError):
+    """The channel doesn't take the invitee in at present: the invitation stays, and may be accepted later."""
+
+    slug, title = "not-admitted", "The channel takes nobody in at present"
+
+
 class RemindedTooOftenError(ConflictError):
     """The invitee was reminded not long ago, or often enough."""
 

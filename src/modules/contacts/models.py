@@ -76,6 +76,8 @@ class InviteRow(Base):
         ),
         Index("ix_contact_invites_invitee_id_id", "invitee_id", "id"),
         Index("ix_contact_invites_invitor_id_id", "invitor_id", "id"),
+        Index("ix_contact_invites_pending_invitee_id_id", "invitee_id", "id", postgresql_where=PENDING),
+        Index("ix_contact_invites_pending_invitor_id_id", "invitor_id", "id", postgresql_where=PENDING),
         Index("ix_contact_invites_pair", "invitor_id", "invitee_id", "responded_at"),
         Index("ix_contact_invites_expires_at", "expires_at", postgresql_where=PENDING),
         Index(

@@ -4,33 +4,43 @@ The `Book` is what others ask; it needs nothing but the database, so that `app` 
 needs in turn.
 """
 
-from collections.abc import Sequence
-from datetime import timedelta
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 
 from litestar import Router
 
 from bus import Bus
+from kernel.clock import now
 from kernel.database import Database
 from kernel.http.idempotency import Idempotency
 from kernel.settings import Settings
+from kernel.worker import Worker
 from modules.contacts import routes
 from modules.contacts.book import Book
 from modules.contacts.domain.quotas import Caps
 from modules.contacts.ports import Channels, Directs, People
+from modules.contacts.service import departures
+from modules.contacts.service.answering import Answering
 from modules.contacts.service.blocking import Blocking
 from modules.contacts.service.contacts import Contacts
 from modules.contacts.service.deciding import Deciding, Rules
+from modules.contacts.service.departures import Departures
 from modules.contacts.service.finding import Finding
 from modules.contacts.service.inviting import Inviting
 from modules.contacts.service.lifecycle import Lifecycle
 from modules.contacts.service.limits import Misses
+from modules.contacts.service.listing import Listing
+from modules.contacts.service.statistics import Statistics
 from modules.contacts.service.templates import Templates
+from modules.contacts.sweeping import Expiry, Forgetting, Reminders
+from modules.identity.events import UserDeactivated
 
 __all__ = ["Book", "ContactsModule"]
 
 
 class ContactsModule:
-    """Contacts, blocks and invitations. `start` needs a running loop."""
+    """Contacts, blocks and invitations. `start` needs a running loop; several instances may run on one database."""
 
     def __init__(
         self,
@@ -42,27 +52,47 @@ class ContactsModule:
         people: People,
         channels: Channels,
         directs: Directs,
+        clock: Callable[[], datetime] = now,
     ) -> None:
         lifecycle = Lifecycle(bus, directs, require_contact=settings.require_contact)
+        self.answering = Answering(
+            database=database, people=people, channels=channels, lifecycle=lifecycle, clock=clock
+        )
+        self._departures = Departures(database=database, people=people, lifecycle=lifecycle, clock=clock)
+        self.expiry = Expiry(database=database, people=people, lifecycle=lifecycle, clock=clock)
+        self.reminders = Reminders(database=database, people=people, lifecycle=lifecycle, clock=clock)
+        self.forgetting = Forgetting(database=database, clock=clock)
         templates = Templates(database)
         self.inviting = inviting(settings, database, people, channels, templates, lifecycle)
         services = {
+            "answering": self.answering,
             "blocking": Blocking(database, people, lifecycle, directs, require_contact=settings.require_contact),
             "contacts": Contacts(database, book, people, lifecycle),
             "idempotency": Idempotency(database),
             "inviting": self.inviting,
+            "listing": Listing(database, people, clock),
+            "statistics": Statistics(database),
             "templates": templates,
         }
         self.routes: Sequence[Router] = [routes.router(**services)]
+        self._tasks: list[asyncio.Task[None]] = []
 
     def subscribe(self, bus: Bus) -> None:
         """Hear what other modules publish."""
+        bus.consume(departures.CONSUMER, UserDeactivated, self._departures.deactivated)
 
     async def start(self) -> None:
         """Begin to expire and to remind."""
+        self._tasks = [asyncio.create_task(worker.run(), name=type(worker).__name__) for worker in self._workers()]
 
     async def stop(self) -> None:
         """End after what is in hand."""
+        for worker in self._workers():
+            worker.stop()
+        await asyncio.gather(*self._tasks)
+
+    def _workers(self) -> tuple[Worker, ...]:
+        return self.expiry, self.reminders, self.forgetting
 
 
 def inviting(

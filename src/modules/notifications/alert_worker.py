@@ -13,13 +13,13 @@ import structlog
 
 from kernel.database import Database
 from kernel.ids import new_id
+from kernel.worker import POLL_S, Worker
 from modules.notifications.domain.alerts import DueAlert, delivery_of
 from modules.notifications.domain.decision import Decision, Postpone, Snapshot, decide
 from modules.notifications.domain.delivery import Delivery
 from modules.notifications.ledger import Ledger
 from modules.notifications.snapshots import Snapshots
 from modules.notifications.store import alerts
-from modules.notifications.worker import POLL_S, Worker
 
 log = structlog.get_logger(__name__)
 

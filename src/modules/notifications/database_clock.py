@@ -10,7 +10,7 @@ import structlog
 
 from kernel.clock import now
 from kernel.database import Database
-from modules.notifications.worker import POLL_S, Worker
+from kernel.worker import POLL_S, Worker
 
 log = structlog.get_logger(__name__)
 

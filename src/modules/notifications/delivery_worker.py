@@ -24,6 +24,7 @@ import structlog
 from kernel.database import Database, Transaction
 from kernel.errors import UnavailableError
 from kernel.ids import new_id
+from kernel.worker import POLL_S, Worker
 from modules.notifications.admission import LATER_S, Admission, Admitted, Charge, Deferred
 from modules.notifications.breaker import Breaker, jitter
 from modules.notifications.domain.decision import Decision, Send, Snapshot, decide
@@ -38,7 +39,6 @@ from modules.notifications.store import deliveries as rows
 from modules.notifications.subscriptions import PushSubscriptions
 from modules.notifications.transports import Outgoing, Transport
 from modules.notifications.wording.texts import Texts
-from modules.notifications.worker import POLL_S, Worker
 
 log = structlog.get_logger(__name__)
 

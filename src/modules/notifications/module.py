@@ -22,6 +22,7 @@ from kernel.settings import Settings, SettingsError
 from kernel.signals import Signals
 from kernel.smtp_url import smtp_server
 from kernel.vapid import signing_key
+from kernel.worker import Worker
 from modules.identity.events import UserDeactivated
 from modules.messaging.events import MessageCreated
 from modules.notifications.admission import Admission
@@ -54,7 +55,6 @@ from modules.notifications.unsubscribe.unsubscribing import Links, Unsubscribing
 from modules.notifications.webhooks.contract import POSTS
 from modules.notifications.webhooks.part import WebhooksPart
 from modules.notifications.wording.texts import Texts, texts_of
-from modules.notifications.worker import Worker
 
 __all__ = ["NotificationsModule", "PersonalSockets", "transports_of"]
 

@@ -15,10 +15,10 @@ from uuid import UUID
 import structlog
 
 from kernel.database import Database
+from kernel.worker import POLL_S, Worker
 from modules.notifications.domain.costs import HOUR, counts_since
 from modules.notifications.metrics import LEDGER_TRIMMED
 from modules.notifications.store import retention
-from modules.notifications.worker import POLL_S, Worker
 
 log = structlog.get_logger(__name__)
 

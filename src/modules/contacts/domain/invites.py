@@ -11,6 +11,10 @@ from modules.contacts.domain.pairs import Pair, pair_of
 from modules.contacts.events import ChannelRole, InviteKind, InviteStatus
 
 MAX_MESSAGE_CHARS = 500
+MAX_REMINDERS = 3
+"""So often the invitor can have reminded, the automatic reminder counted with theirs."""
+REMIND_EVERY = timedelta(hours=24)
+"""Nobody is reminded of the same invitation more often, whoever reminds."""
 
 
 class StoredInvite(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 
 from kernel.database import Connection
-from modules.contacts.domain.invites import StoredInvite
+from modules.contacts.domain.invites import REMIND_EVERY, StoredInvite
 from modules.contacts.events import InviteStatus
 
 COLUMNS = """
@@ -47,7 +47,8 @@ SELECT {COLUMNS} FROM closed ORDER BY id
 LOCK = f"SELECT {COLUMNS} FROM contact_invites WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE"
 
 REMIND = f"""
-UPDATE contact_invites SET reminders = reminders + 1, reminded_at = $2, remind_at = NULL
+UPDATE contact_invites SET reminders = reminders + 1, reminded_at = $2::timestamptz,
+    remind_at = CASE WHEN remind_at >= $2::timestamptz + $3::interval THEN remind_at END
 WHERE id = ANY($1::uuid[]) AND status = 'pending' RETURNING {COLUMNS}
 """
 
@@ -75,8 +76,11 @@ async def close(
 
 
 async def remind(connection: Connection, invite_ids: Collection[UUID], now: datetime) -> list[StoredInvite]:
-    """Count a reminder of pending invitations; returns them, as they are now."""
-    return invites_of(await connection.fetch(REMIND, list(invite_ids), now))
+    """Count a reminder of pending invitations; returns them, as they are now.
+
+    The automatic one still comes, unless it would come too soon after this one, or is this one.
+    """
+    return invites_of(await connection.fetch(REMIND, list(invite_ids), now, REMIND_EVERY))
 
 
 def invites_of(rows: Sequence["asyncpg.Record"]) -> list[StoredInvite]:

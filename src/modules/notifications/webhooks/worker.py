@@ -25,13 +25,13 @@ import structlog
 from kernel.database import Database, Transaction
 from kernel.errors import UnavailableError
 from kernel.ids import new_id
+from kernel.worker import POLL_S, Worker
 from modules.notifications.metrics import WEBHOOK_ATTEMPTS, WEBHOOKS_DISABLED
 from modules.notifications.webhooks.delivery import Claimed, Settled, settled
 from modules.notifications.webhooks.sender import NOTHING, Sender, Sent
 from modules.notifications.webhooks.signing import message_id
 from modules.notifications.webhooks.store import log as log_rows
 from modules.notifications.webhooks.store import queue
-from modules.notifications.worker import POLL_S, Worker
 
 log = structlog.get_logger(__name__)
 
