@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from bus import event_name
-from kernel.http.asyncapi import tagged
+from kernel.http.asyncapi import FrameType, tagged
 from modules.messaging.gateway import client_frames, server_frames
 from modules.messaging.gateway.contract import CHAT
 from modules.notifications.personal.contract import PERSONAL
@@ -28,7 +28,7 @@ from tests.support.servers import Host, Server
 
 Json = dict[str, Any]
 OFFICIAL = Path(__file__).parent / "official" / "asyncapi-3.0.0.json.gz"
-OF_CONTACTS = {*tagged(InviteFrame), ContactAdded, ContactRemoved}
+OF_CONTACTS: set[FrameType] = {*tagged(InviteFrame), ContactAdded, ContactRemoved}
 """What the personal socket tells of what contacts publish."""
 
 

@@ -12,10 +12,11 @@ from bus import Bus
 from kernel.database import Database
 from kernel.settings import Settings
 from modules.contacts.book import Book
+from modules.contacts.invitations import Invitations
 from modules.contacts.ports import Channels, Directs, People
 from modules.contacts.service.lifecycle import Lifecycle
 
-__all__ = ["Book", "ContactsModule"]
+__all__ = ["Book", "ContactsModule", "Invitations"]
 
 
 class ContactsModule:

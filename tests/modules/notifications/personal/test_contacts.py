@@ -56,8 +56,7 @@ def an_invite(**fields: Any) -> events.Invite:
 
 
 def of(kind: type[events.InviteEvent], invite: events.Invite) -> Event:
-    more = {"reminders": 1} if kind is events.InviteReminded else {}
-    return kind(invite=invite, **more)
+    return events.InviteReminded(invite=invite, reminders=1) if kind is events.InviteReminded else kind(invite=invite)
 
 
 async def publish(here: Place, *told: Event) -> None:
