@@ -53,8 +53,8 @@ class _Maker:
                 return meant
         if isinstance(kind, mi.StructType):
             return self._object(kind)
-        if isinstance(kind, mi.ListType | mi.VarTupleType):
-            return [self.of(kind.item_type, "")]
+        if isinstance(kind, mi.ListType | mi.VarTupleType | mi.TupleType):
+            return [self.of(one, "") for one in _items(kind)]
         if (make := BY_TYPE.get(type(kind))) is not None:
             return make(kind)
         self.guessed.append(f"{self._owner.__name__}.{name}")
@@ -102,6 +102,10 @@ def _bare(kind: Any) -> Any:
     while isinstance(kind, mi.Metadata | mi.UnionType):
         kind = kind.type if isinstance(kind, mi.Metadata) else _present(kind)[0]
     return kind
+
+
+def _items(kind: mi.ListType | mi.VarTupleType | mi.TupleType) -> tuple[Any, ...]:
+    return kind.item_types if isinstance(kind, mi.TupleType) else (kind.item_type,)
 
 
 def _present(kind: mi.UnionType) -> list[Any]:

@@ -12,14 +12,21 @@ LATER = "2026-01-31T10:15:00.000000Z"
 MESSAGE_ID = "019c1355-8e20-7b3d-9d6c-4f1e0a7c2b10"
 CHANNEL_ID = "019c1350-21d8-7c52-8e3a-6b0d9f4a1c77"
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbmEiLCJleHAiOjE3Njk4NTQ1MDB9.c2lnbmF0dXJl"  # noqa: S105 - opens nothing
+ANA = {"user_id": "ana", "username": "ana.lopez", "display_name": "Ana López"}
+BEN = {"user_id": "ben", "username": "ben.okoye", "display_name": "Ben Okoye"}
 
 OF_FIELDS: Mapping[str, Any] = {
     "AuthRefreshed.expires_at": LATER,
     "ChannelView.id": CHANNEL_ID,
+    "ContactAddedData.users": [ANA, BEN],
+    "ContactRemovedData.users": [ANA, BEN],
     "ContextRef.id": "b-1042",
     "Invite.expires_at": "2026-02-14T09:15:00.000000Z",
-    "Invite.invitee": {"user_id": "ben", "username": "ben.okafor", "display_name": "Ben Okafor"},
-    "Invite.message": "It's Ana, from Dock 4",
+    "Invite.id": "019c1355-2d40-7f63-8b1a-9e7c5d30a4f8",
+    "Invite.invitee": BEN,
+    "Invite.invitor": ANA,
+    "Invite.kind": "channel",
+    "Invite.message": "Please join us for the night shifts.",
     "Notice.title": "Timesheets are due",
     "PutSettings.muted_until": "2026-02-01T07:00:00.000000Z",
     "QuietHoursBody.end": "09:00",
@@ -67,12 +74,12 @@ BY_NAME: Mapping[str, Any] = {
     "title": "Crane operator, 12 March",
     "metadata": {"site": "Dock 4"},
     "channel_id": CHANNEL_ID,
-    "channel_title": "Dock 4",
+    "channel_role": "member",
+    "channel_title": "Dock 4, nights",
     "participant_count": 2,
     "muted_until": "2026-02-01T07:00:00.000000Z",
     # invitations
     "invite_id": "019c1355-9c41-7e02-8f5b-7a30d2c6e914",
-    "channel_title": "Crane operators",
     "message": "We worked together at Dock 4.",
     "total": 12,
     "pending": 1,
@@ -134,6 +141,8 @@ BY_NAME: Mapping[str, Any] = {
     "provider_id": "SM5ef8732a3c49700934481addd5ce1659",
     "attempts": 1,
     "paused_until": "2026-02-01T07:00:00.000000Z",
+    # invitations
+    "reminders": 1,
     # webhooks
     "webhook_id": "019c1340-7f02-7d19-a7c6-52b90e1f8d34",
     "event_id": "019c1355-8e20-7b3d-9d6c-4f1e0a7c2b10",
@@ -175,6 +184,7 @@ SELDOM = frozenset(
         "problem",
         "reason",
         "reset",
+        "responded_at",
         "target_id",
     }
 )

@@ -19,6 +19,7 @@ from kernel.worker import Worker
 from modules.contacts import routes
 from modules.contacts.book import Book
 from modules.contacts.domain.quotas import Caps
+from modules.contacts.invitations import Invitations
 from modules.contacts.ports import Channels, Directs, People
 from modules.contacts.service import departures
 from modules.contacts.service.answering import Answering
@@ -36,7 +37,7 @@ from modules.contacts.service.templates import Templates
 from modules.contacts.sweeping import Expiry, Forgetting, Reminders
 from modules.identity.events import UserDeactivated
 
-__all__ = ["Book", "ContactsModule"]
+__all__ = ["Book", "ContactsModule", "Invitations"]
 
 
 class ContactsModule:
