@@ -3,6 +3,8 @@ PYTHON ?= python3
 UV ?= uv
 WORKERS ?= 4
 ARGS ?=
+# Without what was compiled before, every test worker and every server compiles everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 READY := .venv/.ready

@@ -24,6 +24,7 @@ from bus import Bus
 from kernel.database import Database
 from kernel.ids import new_id
 from kernel.settings import Settings
+from modules.contacts.module import Invitations
 from modules.identity.directory import Directory
 from modules.messaging.conversations import Conversations
 from modules.messaging.events import MessageCreated
@@ -66,8 +67,9 @@ SELECT md5('alerts' || n)::uuid, 1, gen_random_uuid(), 'text', 'alerted-' || 1 +
 FROM generate_series(1, $1::int) AS n
 """
 FILL_ALERTS = """
-INSERT INTO notification_alerts (user_id, channel_id, transport, to_seq, message_count, begun_at, due_at)
-SELECT 'alerted-' || 1 + (n * 7 + m) % $3, md5('alerts' || n)::uuid, 'sms', 1, 1, now() - interval '1 hour', $4
+INSERT INTO notification_alerts (user_id, thread_id, transport, category, to_seq, message_count, begun_at, due_at)
+SELECT 'alerted-' || 1 + (n * 7 + m) % $3, md5('alerts' || n)::uuid, 'sms', 'messages', 1, 1,
+    now() - interval '1 hour', $4
 FROM generate_series(1, $1::int) AS n, generate_series(1, $2::int) AS m
 """
 LEFT = "SELECT count(*) FROM bus_outbox"
@@ -188,6 +190,7 @@ def _module(database: Database) -> tuple[Bus, NotificationsModule]:
         database=database,
         bus=bus,
         conversations=Conversations(database),
+        invitations=Invitations(database, Directory(database)),
         presence=MemoryPresence(Hub(), 300),
         recipients=Directory(database),
         transports={transport.name: transport},

@@ -6,6 +6,7 @@ from functools import partial
 
 from benchmarks import (
     alerts,
+    contacts,
     end_to_end,
     fanout,
     inbox,
@@ -134,6 +135,14 @@ async def _alerts(bench: Bench) -> list[Row]:
     return rows
 
 
+async def _contacts(bench: Bench) -> list[Row]:
+    plan, database = bench.plan, bench.database
+    with servers.parley(bench.postgres.dsn) as server, bench.postgres.on_cores(machine.LOAD_CORE):
+        host = Host(server.port, bench.key)
+        rows = await contacts.measure(server, host, database, rounds=plan.rounds)
+        return rows + await contacts.expiry(server, host, database, rounds=plan.few_rounds)
+
+
 PARTS: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
     "writer": _writer,
     "e2e": _end_to_end,
@@ -147,4 +156,5 @@ PARTS: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
     "inbox": _inbox,
     "search": _search,
     "alerts": _alerts,
+    "contacts": _contacts,
 }

@@ -23,7 +23,7 @@ from kernel.settings import Settings, load
 from kernel.signals import Signals
 from kernel.startup import opened
 from kernel.telemetry.metrics import OUTBOX_AGE
-from modules.contacts.module import Book, ContactsModule
+from modules.contacts.module import Book, ContactsModule, Invitations
 from modules.identity.events import UserDeactivated
 from modules.identity.module import IdentityModule
 from modules.messaging.module import MessagingModule
@@ -85,6 +85,7 @@ class Parley:
             database=self.database,
             bus=self.bus,
             conversations=self.messaging.conversations,
+            invitations=Invitations(self.database, self.identity.directory),
             presence=self.presence,
             recipients=self.identity.directory,
         )

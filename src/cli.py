@@ -247,19 +247,24 @@ def notifications() -> None:
 
 @notifications.command("explain")
 @click.option("--user", "user_id", required=True, help="The person's id.")
-@click.option("--channel", "channel_id", required=True, type=click.UUID)
+@click.option("--channel", "channel_id", type=click.UUID, help="The channel that it is about.")
+@click.option("--invite", "invite_id", type=click.UUID, help="Or the invitation.")
 @_asynchronous
-async def notifications_explain(user_id: str, channel_id: UUID) -> None:
-    """Say what would happen now to a person's alerts of a channel, by each transport, and why. Changes nothing."""
+async def notifications_explain(user_id: str, channel_id: UUID | None, invite_id: UUID | None) -> None:
+    """Say what would happen now to a person's alerts, by each transport, and why. Changes nothing."""
     from app import Parley
     from kernel.startup import opened
 
+    thread_id = channel_id or invite_id
+    if thread_id is None or (channel_id and invite_id):
+        raise click.UsageError("Give either --channel or --invite.")
+    category: Any = "invites" if channel_id is None else "messages"
     settings = _settings()
     parley = Parley(settings)
     async with opened(settings, parley.database):
         others_seen = await _presence_begins(parley)
         try:
-            for line in await parley.notifications.explaining.lines(user_id, channel_id):
+            for line in await parley.notifications.explaining.lines(user_id, thread_id, category):
                 click.echo(line)
         finally:
             await parley.presence.stop()

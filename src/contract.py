@@ -22,7 +22,7 @@ for 24 hours the first answer is given again. After 429 and 503 the header `Retr
 
 TAGS = {
     "Channels": "Conversations, whatever their kind: the inbox, groups, direct channels and who takes part in them",
-    "Contacts": "Who may talk to whom: invitations, contacts and blocks",
+    "Contacts": "Who may talk to whom: pins, invitations, contacts and blocks",
     "Contexts": "What the host's people talk about: its bookings and disputes, and who takes part in them",
     "Host Webhooks": "Events for the host: posted to it, signed, until it takes them; bodies under `webhooks`",
     "Identity": "People and their tokens. The host is the authority; Parley keeps what it needs to show and reach them",

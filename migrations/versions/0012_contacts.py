@@ -20,7 +20,8 @@ def upgrade() -> None:
             CONSTRAINT ck_contact_pairs_order CHECK (low_id < high_id)
         )
     """)
-    op.execute("CREATE INDEX ix_contact_pairs_high_id_low_id ON contact_pairs (high_id, low_id)")
+    op.execute("CREATE INDEX ix_contact_pairs_low_id_since ON contact_pairs (low_id, since, high_id)")
+    op.execute("CREATE INDEX ix_contact_pairs_high_id_since ON contact_pairs (high_id, since, low_id)")
     op.execute("""
         CREATE TABLE contact_blocks (
             blocker_id text COLLATE "C" NOT NULL,

@@ -1,5 +1,6 @@
 """Migrations: applied at start, in one transaction, under an advisory lock, so that any number may start at once."""
 
+from functools import cache
 from pathlib import Path
 
 import structlog
@@ -34,8 +35,13 @@ async def downgrade(dsn: str, revision: str) -> None:
 
 async def at_head(connection: AsyncConnection) -> bool:
     """Return whether the schema is the one that this code was written for."""
-    heads = set(ScriptDirectory.from_config(_config()).get_heads())
-    return await connection.run_sync(lambda sync: set(MigrationContext.configure(sync).get_current_heads()) == heads)
+    return await connection.run_sync(lambda sync: set(MigrationContext.configure(sync).get_current_heads()) == _heads())
+
+
+@cache
+def _heads() -> set[str]:
+    """Read it once: readiness is asked for all the time, and the scripts of a running program don't change."""
+    return set(ScriptDirectory.from_config(_config()).get_heads())
 
 
 async def _migrate(dsn: str, revision: str, *, down: bool = False) -> str | None:

@@ -26,6 +26,8 @@ def in_words(message: str) -> str:
 
 
 NO_NUL = pattern(r"\A[^\x00]*\Z", "must not contain U+0000")
+UTF8 = pattern(r"\A[^\x00\ufffd]*\Z", "must be UTF-8 without U+0000")
+"""For queries, in which U+FFFD stands for what isn't UTF-8."""
 HOST_ID = pattern(r"\A[A-Za-z0-9._:@-]{1,64}\Z", "must be 1-64 characters of A-Z a-z 0-9 . _ : @ -")
 CLIENT_ID = pattern(r"\A[^\x00-\x1f\x7f]{1,64}\Z", "must not contain control characters")
 URL = pattern(r"\Ahttps?://[^\s\x00-\x1f]+\Z", "must be an http:// or https:// address")

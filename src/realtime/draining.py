@@ -1,5 +1,7 @@
 """Sending sockets elsewhere: in batches spread over a given time, each after the answers that are due to it.
 
+Where nobody is left there is nothing to wait for: whoever deploys, or tries something, has it back at once.
+
 Concurrency: single-threaded, on the event loop. Who joins meanwhile is sent away with a later batch.
 
 Guarantees: a socket that is leaving isn't heard any more; what it had sent before is settled and answered before it is
@@ -15,6 +17,7 @@ from contextlib import contextmanager, suppress
 from realtime import closing
 from realtime.company import Company
 from realtime.connection import Connection
+from realtime.entrance import Entrance
 
 STEPS = 20
 ANSWERS_WITHIN_S = 3.0
@@ -23,8 +26,9 @@ ANSWERS_WITHIN_S = 3.0
 class Draining:
     """Knows which sockets are leaving, and which are having a frame handled."""
 
-    def __init__(self, company: Company, settled: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, company: Company, entrance: Entrance, settled: Callable[[], Awaitable[None]]) -> None:
         self._company = company
+        self._entrance = entrance
         self._settled = settled
         self._leaving: set[Connection] = set()
         self._busy: set[Connection] = set()
@@ -41,10 +45,12 @@ class Draining:
             self._progress.set()
 
     async def run(self, *, within_s: float) -> None:
-        """Ask every socket to reconnect, spread over `within_s` seconds."""
+        """Ask every socket to reconnect, spread over `within_s` seconds, or until nobody is left."""
         ends = time.monotonic() + within_s
         async with asyncio.TaskGroup() as farewells:
             for left in range(STEPS, 0, -1):
+                if self._entrance.deserted:
+                    break
                 batch = self._choose(left)
                 farewells.create_task(self._send_away(batch, ends + ANSWERS_WITHIN_S))
                 await asyncio.sleep(ends - time.monotonic() - within_s * (left - 1) / STEPS)

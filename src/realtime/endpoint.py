@@ -67,7 +67,7 @@ class Endpoint(ABC):
         self._admission = admission
         self._entrance = entrance
         self._settings = settings
-        self._draining = Draining(company, settled)
+        self._draining = Draining(company, entrance, settled)
 
     async def __call__(self, scope: Any, receive: Receive, send: Sender) -> None:
         """Serve one socket from its handshake to its end."""

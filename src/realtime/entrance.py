@@ -96,6 +96,11 @@ class Entrance:
         """Let nobody in any more."""
         self._closed = True
 
+    @property
+    def deserted(self) -> bool:
+        """Whether there is no socket at all, not even on its way in, nor will be: nobody is let in any more."""
+        return self._closed and not self._open
+
     def _obstacle(self) -> str | None:
         if self._closed:
             return "The server is restarting"

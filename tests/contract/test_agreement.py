@@ -92,8 +92,7 @@ SAID_BY |= {
         pong ref?
     """,
 }
-NOT_YET = {"message.redacted", "contact.added", "contact.removed", "invite.received", "invite.accepted"}
-NOT_YET |= {"invite.declined", "invite.revoked", "invite.expired", "invite.reminder"}
+NOT_YET = {"message.redacted"}
 
 
 def promised(side: str) -> dict[str, dict[str, bool]]:

@@ -82,7 +82,7 @@ def world(host: Host) -> Iterator[World]:
     host.user("gone")
     gone = host.token("gone")
     host.http.delete("/api/users/gone").raise_for_status()
-    poor = host.server.cli("keys", "create", "poor", "--scope", "contacts")
+    poor = host.server.cli("keys", "create", "poor", "--scope", "invites")
     tokens = {
         "user": ana,
         "admin": host.token("ana", role="admin"),

@@ -9,21 +9,27 @@ from uuid import uuid4
 
 import httpx
 import jsonschema_rs
+import msgspec
 import pytest
 
-from kernel.http.asyncapi import tagged
+from bus import event_name
+from kernel.http.asyncapi import FrameType, tagged
 from modules.messaging.gateway import client_frames, server_frames
 from modules.messaging.gateway.contract import CHAT
 from modules.notifications.personal.contract import PERSONAL
-from modules.notifications.personal.frames import PersonalFrame
+from modules.notifications.personal.deltas import DELTAS, Delta
+from modules.notifications.personal.frames import ContactAdded, ContactRemoved, InviteFrame, PersonalFrame
 from realtime import frames
 from tests.contract.test_openapi import every
+from tests.modules.notifications.webhooks.test_catalogue import event_of
 from tests.support.chat import chat
 from tests.support.inputs import example
 from tests.support.servers import Host, Server
 
 Json = dict[str, Any]
 OFFICIAL = Path(__file__).parent / "official" / "asyncapi-3.0.0.json.gz"
+OF_CONTACTS: set[FrameType] = {*tagged(InviteFrame), ContactAdded, ContactRemoved}
+"""What the personal socket tells of what contacts publish."""
 
 
 @pytest.fixture(scope="module")
@@ -127,11 +133,10 @@ def test_how_to_get_in_is_published(document: Json, host: Host) -> None:
 
 
 def test_what_the_personal_socket_tells_by_itself(document: Json) -> None:
-    assert names(document["operations"]["personal.tell"]["messages"]) == {
-        "server.badge",
-        "server.notice",
-        "server.presence",
-    }
+    of_contacts = {f"server.{kind.__struct_config__.tag}" for kind in OF_CONTACTS}
+    assert {"server.invite.received", "server.invite.reminder", "server.contact.removed"} < of_contacts
+    others = {"server.badge", "server.notice", "server.presence"}
+    assert names(document["operations"]["personal.tell"]["messages"]) == of_contacts | others
     answers = {"auth": {"server.ready", "server.auth.refreshed"}, "ping": {"server.pong"}}
     for tag, expected in answers.items():
         operation = document["operations"][f"personal.client.{tag}"]
@@ -213,8 +218,16 @@ async def test_what_the_personal_socket_tells_is_as_published(document: Json, se
         await page.send(type="ping")
         await page.receive("pong")
     assert [(frame, wrong) for frame in page.seen if (wrong := fault(document, "server", frame, "personal"))] == []
-    every_kind = {str(kind.__struct_config__.tag) for kind in PERSONAL.sends}
+    every_kind = {str(kind.__struct_config__.tag) for kind in PERSONAL.sends if kind not in OF_CONTACTS}
     assert every_kind - {frame["type"] for frame in page.seen} == {"presence"}
+
+
+@pytest.mark.parametrize("delta", DELTAS, ids=lambda delta: event_name(delta.event))
+def test_what_contacts_publish_is_told_as_published(document: Json, delta: Delta) -> None:
+    """Who is told what, and when, is in `tests/modules/notifications/personal/test_contacts`."""
+    told = [json.loads(msgspec.json.encode(content)) for _, content in delta.tells(event_of(delta.event))]
+    assert told
+    assert [(frame, wrong) for frame in told if (wrong := fault(document, "server", frame, "personal"))] == []
 
 
 def test_the_check_finds_a_frame_that_is_not_as_published(document: Json) -> None:

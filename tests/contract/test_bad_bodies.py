@@ -22,6 +22,7 @@ IN_PATHS = {
     "context_id": "b1",
     "slug": "conflict",
     "emoji": "\N{THUMBS UP SIGN}",
+    "name": "crew",
     "message_id": "01890a5d-ac96-774b-bcce-b302099a8057",
     "webhook_id": "01890a5d-ac96-774b-bcce-b302099a8057",
     "invite_id": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -47,8 +48,8 @@ def clients(host: Host) -> Iterator[dict[str, httpx.Client]]:
     """A host and a person who takes part in a conversation."""
     ana, _ = host.user("ana"), host.user("ben")
     host.context("b1", {"ana": "worker", "ben": "supervisor"})
-    with host.person(ana) as person:
-        yield {"key": host.http, "user": person, "anyone": person}
+    with host.person(ana) as person, host.person(host.token("ana", role="admin")) as admin:
+        yield {"key": host.http, "user": person, "anyone": person, "admin": admin}
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,12 @@ from tests.support.servers import Host
 NO_CHANNEL = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 ODDITIES = ("a b", "é", "a\n", "'", "a;b", "a%00", "👋")
-NEEDED = {"/api/search": {"q": "gate"}, "/api/notifications/unsubscribe": {"token": "A"}}
+NEEDED = {
+    "/api/contacts/check": {"user_ids": "ana"},
+    "/api/contacts/check-by-username": {"usernames": "ana"},
+    "/api/notifications/unsubscribe": {"token": "A"},
+    "/api/search": {"q": "gate"},
+}
 """Query parameters that have to be there."""
 
 

@@ -50,7 +50,7 @@ def outgoing(attempt: int = 1) -> Outgoing:
         delivery_id=uuid4(),
         attempt=attempt,
         user_id="bo",
-        channel_id=uuid4(),
+        thread_id=uuid4(),
         category="messages",
         to=Target(phone=PHONE, email=ADDRESS, subscriptions=tuple(BROWSERS)),
         words=WORDS,

@@ -13,6 +13,8 @@ import httpx
 import pytest
 import websockets
 
+from app import Parley
+from kernel.settings import Settings
 from tests.support.chat import Chat, chat
 from tests.support.log import read
 from tests.support.servers import Host, Server, running_server
@@ -108,6 +110,11 @@ async def status_of_readiness(server: Server) -> int:
             return (await client.get(f"{server.url}/health/ready")).status_code
         except httpx.HTTPError:
             return 0
+
+
+async def test_where_nobody_is_connected_there_is_nothing_to_wait_for(settings: Settings) -> None:
+    async with asyncio.timeout(LONGEST_S):
+        await Parley(settings).drain(within_s=LONGEST_S * 10)
 
 
 @pytest.mark.long

@@ -74,11 +74,11 @@ def test_every_transport_says_what_would_happen_and_why(dsn: str, tmp_path: Path
 
         sms = part(shown, "SMS")
         assert sms.startswith("SMS: of messages 1 to 1 the person isn't told yet; it is decided again at 20")
-        assert "(grace: the message is too young)" in sms
+        assert "(grace: it is too young)" in sms
         for line in (
             "  alert         1 heard of, the first at 20",
             "not put off so far",
-            "  messages      ok: 1 unread, 0 deleted unread",
+            "  news          ok: 1 unread, 0 deleted unread",
             "  reach         ok: has an address, and wants it",
             "  time zone     ok: Europe/Berlin (of the profile)",
             "  presence      ok: not online",

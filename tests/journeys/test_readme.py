@@ -14,7 +14,7 @@ from tests.support.servers import environment, free_port
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-EMBEDDING = ROOT / "docs/guides/embedding.md"
+GUIDES = [ROOT / "docs/guides/embedding.md", ROOT / "docs/guides/contacts.md"]
 PATIENCE_S = 120
 BORDER = "=== the guide"
 
@@ -75,19 +75,19 @@ def end_group(group: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def outputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """What the commands of the README print, and those of the guide, on the same server."""
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What the commands of the README print, and those of each guide, on the same server."""
     if shutil.which("curl") is None:
         pytest.skip("the commands use curl, which is not installed")
-    script = "\n".join([commands(README.read_text()), f"echo '{BORDER}'", commands(EMBEDDING.read_text())])
+    pages = [commands(page.read_text()) for page in (README, *GUIDES)]
+    script = f"\necho '{BORDER}'\n".join(pages)
     code, output = run(script, tmp_path_factory.mktemp("readme"))
     assert code == 0, output
-    readme, _, embedding = output.partition(f"{BORDER}\n")
-    return readme, embedding
+    return output.split(f"{BORDER}\n")
 
 
-def test_the_readme_does_what_it_says(outputs: tuple[str, str]) -> None:
-    output, _ = outputs
+def test_the_readme_does_what_it_says(outputs: list[str]) -> None:
+    output, *_ = outputs
     assert '"status":"ready"' in output
     # The answer and its repeat, Ben's socket, the history and the log.
     assert output.count('"content":"The gate is locked."') == 5
@@ -100,8 +100,8 @@ def test_the_readme_does_what_it_says(outputs: tuple[str, str]) -> None:
     assert output.count('"preview":"The gate is open again."') == 1
 
 
-def test_the_guide_to_embedding_does_what_it_says(outputs: tuple[str, str]) -> None:
-    _, output = outputs
+def test_the_guide_to_embedding_does_what_it_says(outputs: list[str]) -> None:
+    _, output, _ = outputs
     assert problems(output) == []
     assert output.count('"status":"created"') == 2
     assert output.count('"content":"Gate 2."') == 4  # the answer, two pages and a search
@@ -116,6 +116,16 @@ def test_the_guide_to_embedding_does_what_it_says(outputs: tuple[str, str]) -> N
     assert '"last_read_seq":1' in output
     assert '"ticket":' in output
     assert output.count('"start":"20:00","end":"08:00"') == 1
+
+
+def test_the_guide_to_contacts_does_what_it_says(outputs: list[str]) -> None:
+    *_, output = outputs
+    assert problems(output) == []
+    assert output.count('"message":"It\'s Pia from the quay"') == 2  # invited and accepted
+    assert output.count('"status":"accepted"') == 1
+    assert output.count('"display_name":"Raj Mehta"') == 3  # both, and the list
+    assert '{"u-32":true,"u-99":false}' in output
+    assert '{"raj":true,"nobody":false}' in output
 
 
 def problems(output: str) -> list[str]:

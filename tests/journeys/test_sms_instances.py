@@ -15,7 +15,7 @@ ROUNDS = 4
 """Conversations, of whose alerts whoever is first decides."""
 DECIDED = """
 SELECT coalesce(alert.held_by, 'ended') FROM notification_alerts AS alert
-WHERE alert.user_id = $1 AND alert.channel_id = $2::uuid AND alert.transport = 'sms'
+WHERE alert.user_id = $1 AND alert.thread_id = $2::uuid AND alert.transport = 'sms'
     AND (alert.alerted_to >= $3 OR alert.to_seq >= $3 AND alert.held_by IS NOT NULL)
 """
 

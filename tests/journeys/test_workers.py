@@ -17,10 +17,10 @@ import websockets
 from tests.support.chat import Chat, chat
 from tests.support.databases import Databases
 from tests.support.redis_server import RedisServer, running_redis
-from tests.support.servers import PARLEY, SERVE, Host, Server, environment, free_port, running_server
+from tests.support.servers import PARLEY, Host, Server, environment, free_port, running_server
 
 COUNT = 2
-PROGRAM = (*SERVE, "--workers", str(COUNT))
+PROGRAM = (PARLEY, "serve", "--workers", str(COUNT))
 PATIENCE_S = 30
 MOST = 500
 

@@ -38,6 +38,7 @@ REVISIONS = [
     "0010_notification_secrets",
     "0011_webhooks",
     "0012_contacts",
+    "0013_invite_alerts",
 ]
 
 CATALOGUE = """

@@ -21,6 +21,7 @@ ROLES: dict[str, tuple[str, frozenset[str]]] = {
     "key for contexts": ("key", frozenset({"contexts"})),
     "key for webhooks": ("key", frozenset({"webhooks"})),
     "key for notices": ("key", frozenset({"notices"})),
+    "key for invites": ("key", frozenset({"invites"})),
 }
 """What each is admitted by. Nobody and the auditor are admitted to nothing but what is open."""
 
@@ -70,7 +71,7 @@ def built(host: Host) -> House:
     tokens |= {"user": tokens["cat"], "former": tokens["dan"]}
     tokens |= {role: host.token("cat", role=role) for role in ("admin", "auditor")}
     scopes = {"key": "*", "key for contexts": "contexts", "key for webhooks": "webhooks"}
-    scopes |= {"key for notices": "notices"}
+    scopes |= {"key for notices": "notices", "key for invites": "invites"}
     keys = {name: server.cli("keys", "create", "matrix", "--scope", scope) for name, scope in scopes.items()}
     places = {"context_type": "booking", "context_id": "theirs", "user_id": "ben"}
     house = House(host, tokens, keys, places, operations(server), frames(server))

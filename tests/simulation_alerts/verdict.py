@@ -162,7 +162,7 @@ class Verdict:
         return isinstance(calls[-1].outcome, Accepted) and row.state == "accepted" and call.at - calls[-1].at < lead
 
     def _holds(self, row: Delivery) -> bool:
-        at, user, channel = row.updated_at, row.user_id, row.channel_id
+        at, user, channel = row.updated_at, row.user_id, row.thread_id
         assert channel is not None
         unread = self._unread(row, at)
         muted = self.life.muted[user, channel].at(at)

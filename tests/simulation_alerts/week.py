@@ -159,9 +159,9 @@ class Week:
             return
         self.clock.forward(seconds=self.dice.uniform(0.1, 3))
         if delivery is not None:
-            assert delivery.channel_id is not None
-            seq = len(self.life.texts[delivery.channel_id])
-            self.life.reads(self.clock(), delivery.user_id, delivery.channel_id, seq)
+            assert delivery.thread_id is not None
+            seq = len(self.life.texts[delivery.thread_id])
+            self.life.reads(self.clock(), delivery.user_id, delivery.thread_id, seq)
 
     def _replace(self, instance: Instance) -> None:
         self.crashes.append(self.clock.time)

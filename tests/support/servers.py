@@ -3,24 +3,32 @@
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 
+from tests.support import preloaded
+from tests.support.preloaded import Child, Preloaded
+
 PARLEY = str(Path(sys.executable).with_name("parley"))
-SERVE = (PARLEY, "serve")
+SERVE = Preloaded((PARLEY, "serve"))
+"""What `(PARLEY, "serve")` does, which is for tests of the way in, but already imported."""
 ROOT = Path(__file__).parents[2]
 SECRET = "a-secret-for-tests-that-is-long-enough-0123456789"
 START_TIMEOUT_S = 180
 """To start takes seconds of computing; where many tests share few processors, many times as long."""
 STOP_TIMEOUT_S = 20
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For `verify`: without it every HTTP client first reads the certificates of all authorities, which takes 40 ms."""
 
 
 class Server:
@@ -32,7 +40,7 @@ class Server:
         self.port = free_port()
         self.environment = environment
         self.log = log
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Child | None = None
 
     @property
     def url(self) -> str:
@@ -67,24 +75,23 @@ class Server:
                 self._launch()
             if self._answers() and self._listens():
                 return
-            time.sleep(0.05)
+            time.sleep(0.02)
         raise TimeoutError(self.log.read_text()[-3000:])
 
     def _launch(self) -> None:
+        command = (*self.program, "--port", str(self.port))
+        start = preloaded.start if isinstance(self.program, Preloaded) else subprocess.Popen
         with self.log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [*self.program, "--port", str(self.port)],
-                cwd=ROOT,
-                env=self.environment,
-                stdout=output,
-                stderr=output,
-            )
+            self._process = start(command, cwd=ROOT, env=self.environment, stdout=output, stderr=output)
 
     def _answers(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/health/ready", timeout=2, trust_env=False).status_code == 200
-        except httpx.HTTPError:
-            return False
+        """Ask as cheaply as can be: it is asked often."""
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=2)) as connection:
+            try:
+                connection.request("GET", "/health/ready")
+                return connection.getresponse().status == 200
+            except (OSError, HTTPException):
+                return False
 
     def _listens(self) -> bool:
         """Whether it is ours that answers: tests beside us start servers, too."""
@@ -101,9 +108,8 @@ class Server:
 
     def cli(self, *arguments: str) -> str:
         """Run a `parley` command beside it and return what it prints."""
-        run = subprocess.run(
-            [PARLEY, *arguments], env=self.environment, capture_output=True, text=True, timeout=60, check=True
-        )
+        run = preloaded.run((PARLEY, *arguments), env=self.environment, timeout=60)
+        assert run.returncode == 0, run.stderr
         return run.stdout.strip()
 
     def _end(self, how: signal.Signals) -> int:
@@ -124,7 +130,11 @@ class Host:
     def __init__(self, server: Server, key: str) -> None:
         self.server = server
         self.http = httpx.Client(
-            base_url=server.url, headers={"Authorization": f"Bearer {key}"}, timeout=30, trust_env=False
+            base_url=server.url,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=30,
+            trust_env=False,
+            verify=PLAIN,
         )
 
     def user(self, user_id: str, **fields: Any) -> str:
@@ -151,7 +161,8 @@ class Host:
 
 def person_at(server: Server, token: str) -> httpx.Client:
     """Return an HTTP client for somebody on a server."""
-    return httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {token}"}, timeout=30, trust_env=False)
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx.Client(base_url=server.url, headers=headers, timeout=30, trust_env=False, verify=PLAIN)
 
 
 @contextmanager
@@ -164,11 +175,11 @@ def running_server(
         dsn: the database.
         data_dir: where it keeps its files and its log.
         variant: one of `tests.support.broken`.
-        program: what to run instead of `parley serve`; it must take `--port`.
+        program: what to run instead of `SERVE`; it must take `--port`.
         settings: by their environment names.
     """
     if variant is not None:
-        program = (sys.executable, "-m", "tests.support.broken", variant, "serve")
+        program = Preloaded((sys.executable, "-m", "tests.support.broken", variant, "serve"))
     data_dir.mkdir(parents=True, exist_ok=True)
     server = Server(environment(dsn, data_dir, **settings), data_dir / "server.log", program)
     try:

@@ -53,8 +53,8 @@ class _Maker:
                 return meant
         if isinstance(kind, mi.StructType):
             return self._object(kind)
-        if isinstance(kind, mi.ListType | mi.VarTupleType):
-            return [self.of(kind.item_type, "")]
+        if isinstance(kind, mi.ListType | mi.VarTupleType | mi.TupleType):
+            return [self.of(one, "") for one in _items(kind)]
         if (make := BY_TYPE.get(type(kind))) is not None:
             return make(kind)
         self.guessed.append(f"{self._owner.__name__}.{name}")
@@ -74,7 +74,8 @@ class _Maker:
 
     def _is_seldom(self, field: mi.Field) -> bool:
         said = _of_field(self._owner, field.encode_name)
-        return not self._full and field.encode_name in SELDOM and said is None
+        names = {field.encode_name, f"{self._owner.__name__}.{field.encode_name}"}
+        return not self._full and not names.isdisjoint(SELDOM) and said is None
 
     def _field(self, field: mi.Field) -> Any:
         if self._is_seldom(field) and _nullable(field.type):
@@ -101,6 +102,10 @@ def _bare(kind: Any) -> Any:
     while isinstance(kind, mi.Metadata | mi.UnionType):
         kind = kind.type if isinstance(kind, mi.Metadata) else _present(kind)[0]
     return kind
+
+
+def _items(kind: mi.ListType | mi.VarTupleType | mi.TupleType) -> tuple[Any, ...]:
+    return kind.item_types if isinstance(kind, mi.TupleType) else (kind.item_type,)
 
 
 def _present(kind: mi.UnionType) -> list[Any]:

@@ -44,6 +44,10 @@ ON CONFLICT (caller, key) DO UPDATE SET request_hash = excluded.request_hash, bo
 WHERE kept.created_at < now() - interval '24 hours'
 RETURNING true
 """
+KNOWN = """
+SELECT true FROM kernel_idempotency_keys
+WHERE caller = $1 AND key = $2 AND body IS NOT NULL AND created_at >= now() - interval '24 hours'
+"""
 RECALL = "SELECT request_hash, body FROM kernel_idempotency_keys WHERE caller = $1 AND key = $2"
 REMEMBER = "UPDATE kernel_idempotency_keys SET body = $3 WHERE caller = $1 AND key = $2"
 PURGE = """
@@ -81,7 +85,7 @@ class Idempotency:
         async with self._database.transaction() as tx:
             if key is None:
                 return await work(tx)
-            owner = (f"{request.user.kind}:{request.user.id}", key)
+            owner = _owner(request, key)
             digest = await _digest(request)
             if not await tx.connection.fetchval(CLAIM, *owner, digest):
                 return await _recall(tx.connection, owner, digest, kind)
@@ -90,12 +94,31 @@ class Idempotency:
             await tx.connection.execute(PURGE)
             return value
 
+    async def answered(self, request: Request[Principal, Any, Any], key: str | None, kind: type[T]) -> T | None:
+        """Return what this request was answered when it was first made; None if it wasn't, or has no key.
+
+        For who does something before the work that a repeat must not do, or could fail at.
+
+        Raises:
+            ConflictError: the key was used for another request.
+        """
+        if key is None:
+            return None
+        owner = _owner(request, key)
+        async with self._database.connection() as connection:
+            known = await connection.fetchval(KNOWN, *owner)
+            return await _recall(connection, owner, await _digest(request), kind) if known else None
+
 
 async def _recall(connection: Connection, owner: tuple[str, str], digest: bytes, kind: type[T]) -> T:
     row = await connection.fetchrow(RECALL, *owner)
     if row is None or row["request_hash"] != digest:
         raise ConflictError("This Idempotency-Key was used for another request")
     return msgspec.json.decode(row["body"], type=kind)
+
+
+def _owner(request: Request[Principal, Any, Any], key: str) -> tuple[str, str]:
+    return f"{request.user.kind}:{request.user.id}", key
 
 
 async def _digest(request: Request[Any, Any, Any]) -> bytes:

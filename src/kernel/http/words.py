@@ -12,11 +12,21 @@ LATER = "2026-01-31T10:15:00.000000Z"
 MESSAGE_ID = "019c1355-8e20-7b3d-9d6c-4f1e0a7c2b10"
 CHANNEL_ID = "019c1350-21d8-7c52-8e3a-6b0d9f4a1c77"
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbmEiLCJleHAiOjE3Njk4NTQ1MDB9.c2lnbmF0dXJl"  # noqa: S105 - opens nothing
+ANA = {"user_id": "ana", "username": "ana.lopez", "display_name": "Ana López"}
+BEN = {"user_id": "ben", "username": "ben.okoye", "display_name": "Ben Okoye"}
 
 OF_FIELDS: Mapping[str, Any] = {
     "AuthRefreshed.expires_at": LATER,
     "ChannelView.id": CHANNEL_ID,
+    "ContactAddedData.users": [ANA, BEN],
+    "ContactRemovedData.users": [ANA, BEN],
     "ContextRef.id": "b-1042",
+    "Invite.expires_at": "2026-02-14T09:15:00.000000Z",
+    "Invite.id": "019c1355-2d40-7f63-8b1a-9e7c5d30a4f8",
+    "Invite.invitee": BEN,
+    "Invite.invitor": ANA,
+    "Invite.kind": "channel",
+    "Invite.message": "Please join us for the night shifts.",
     "Notice.title": "Timesheets are due",
     "PutSettings.muted_until": "2026-02-01T07:00:00.000000Z",
     "QuietHoursBody.end": "09:00",
@@ -31,6 +41,7 @@ CHOICES = {
     "kind": ("text", "context"),
     "presence": ("online",),
     "email": ("ana@example.org", True),
+    "user_ids": (["ana", "ben"], "ben,zoe"),
     "status": ("ready", "open", "active", "sent", "online", "created"),
 }
 """Names of several meanings: the first that the type accepts."""
@@ -38,7 +49,6 @@ CHOICES = {
 BY_NAME: Mapping[str, Any] = {
     # people
     "user_id": "ana",
-    "user_ids": ["ana", "ben"],
     "participant_ids": ["ben", "cleo"],
     "by": "ben",
     "deleted_by": "ana",
@@ -48,7 +58,7 @@ BY_NAME: Mapping[str, Any] = {
     "phone": "+442079460000",
     "time_zone": "Europe/London",
     "locale": "en-GB",
-    "connect_pin": "K7QX2M9D",
+    "connect_pin": "K7QX2-M9DPA",
     "role": "worker",
     "last_seen_at": MOMENT,
     "sender_id": "ana",
@@ -64,11 +74,12 @@ BY_NAME: Mapping[str, Any] = {
     "title": "Crane operator, 12 March",
     "metadata": {"site": "Dock 4"},
     "channel_id": CHANNEL_ID,
+    "channel_role": "member",
+    "channel_title": "Dock 4, nights",
     "participant_count": 2,
     "muted_until": "2026-02-01T07:00:00.000000Z",
     # invitations
     "invite_id": "019c1355-9c41-7e02-8f5b-7a30d2c6e914",
-    "channel_title": "Crane operators",
     "message": "We worked together at Dock 4.",
     "total": 12,
     "pending": 1,
@@ -130,6 +141,8 @@ BY_NAME: Mapping[str, Any] = {
     "provider_id": "SM5ef8732a3c49700934481addd5ce1659",
     "attempts": 1,
     "paused_until": "2026-02-01T07:00:00.000000Z",
+    # invitations
+    "reminders": 1,
     # webhooks
     "webhook_id": "019c1340-7f02-7d19-a7c6-52b90e1f8d34",
     "event_id": "019c1355-8e20-7b3d-9d6c-4f1e0a7c2b10",
@@ -139,6 +152,10 @@ BY_NAME: Mapping[str, Any] = {
     "replayed": 3,
     "schema": {"type": "object"},
     "example": {"type": "identity.user.updated"},
+    # contacts
+    "of": "ana",
+    "since": MOMENT,
+    "usernames": "ben.ito,zoe",
     # everywhere
     "q": "gate",
     "next": "AZwTVY4ge02dbE8eCnwrEA",
@@ -149,6 +166,14 @@ BY_NAME: Mapping[str, Any] = {
 
 SELDOM = frozenset(
     {
+        "Invite.channel_id",
+        "Invite.channel_role",
+        "Invite.channel_title",
+        "Invite.responded_at",
+        "PostInvite.channel_id",
+        "PostInvite.channel_role",
+        "PostInvite.template",
+        "PostInvite.user_id",  # instead of `connect_pin`
         "context",  # instead of `channel_id`
         "deleted_at",
         "details",
@@ -159,7 +184,10 @@ SELDOM = frozenset(
         "problem",
         "reason",
         "reset",
+        "responded_at",
         "target_id",
     }
 )
-"""Fields for special states: left out of an example where they may be, else null where they may be."""
+"""Fields for special states, of one Struct or of all: left out of an example where they may be, else null where that
+may be.
+"""

@@ -47,6 +47,12 @@ class BlockedByYouError(ConflictError):
     slug, title = "blocked-by-you", "You have blocked this person"
 
 
+class TooManyBlocksError(ConflictError):
+    """The caller blocks as many people as can be blocked."""
+
+    slug, title = "too-many-blocks", "Too many blocks"
+
+
 class InviteClosedError(ConflictError):
     """The invitation isn't pending any more, or its time is over."""
 

@@ -11,6 +11,9 @@ import msgspec
 from bus.events import Event
 from kernel.clock import Timestamp
 
+CONTACTS_SIGNAL = "parley_contacts"
+"""Notified with the id of everybody whose contacts are others now."""
+
 InviteKind = Literal["contact", "channel"]
 InviteStatus = Literal["pending", "accepted", "declined", "revoked", "expired"]
 ChannelRole = Literal["admin", "moderator", "member"]

@@ -23,7 +23,10 @@ class PairRow(Base):
     low_id: Mapped[str] = mapped_column(UserId, primary_key=True)
     high_id: Mapped[str] = mapped_column(UserId, primary_key=True)
     since: Mapped[datetime] = mapped_column(Moment, server_default=NOW)
-    __table_args__ = (Index("ix_contact_pairs_high_id_low_id", "high_id", "low_id"),)
+    __table_args__ = (
+        Index("ix_contact_pairs_low_id_since", "low_id", "since", "high_id"),
+        Index("ix_contact_pairs_high_id_since", "high_id", "since", "low_id"),
+    )
 
 
 class BlockRow(Base):

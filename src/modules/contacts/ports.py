@@ -34,10 +34,19 @@ class Person(Protocol):
         ...
 
 
+class Portrayed(Person, Protocol):
+    """A person, with their picture."""
+
+    @property
+    def avatar_url(self) -> str | None:
+        """Where the picture is."""
+        ...
+
+
 class People(Protocol):
     """Names of people (identity). Each call is at most one query."""
 
-    async def find(self, user_ids: Collection[str]) -> Mapping[str, Person]:
+    async def find(self, user_ids: Collection[str]) -> Mapping[str, Portrayed]:
         """Return those who exist, deactivated ones included; unknown ids are absent."""
         ...
 

@@ -12,13 +12,21 @@ from litestar.params import JSONBody
 from kernel.auth import Principal
 from kernel.clock import rfc3339
 from kernel.database import Transaction
-from kernel.errors import ConflictError, MalformedError, NotFoundError, UnavailableError, undecodable
+from kernel.errors import (
+    ConflictError,
+    MalformedError,
+    NotFoundError,
+    TooManyRequestsError,
+    UnavailableError,
+    undecodable,
+)
 from kernel.http.access import ANYONE, USER, key, refuses, who
 from kernel.http.idempotency import Idempotency, IdempotencyKey
 from kernel.http.parameters import HostIdInPath
 from modules.identity.schemas import (
     BatchReply,
     BatchResult,
+    ConnectPin,
     LoginReply,
     LoginRequest,
     Me,
@@ -80,6 +88,17 @@ async def get_me(caller: NamedDependency[Principal], people: NamedDependency[Peo
     return await people.me(caller.id)
 
 
+@put(
+    "/api/users/me/connect-pin",
+    opt=who(USER) | refuses(NotFoundError, TooManyRequestsError),
+    operation_id="renewConnectPin",
+    summary="A new connect pin",
+)
+async def renew_connect_pin(caller: NamedDependency[Principal], people: NamedDependency[People]) -> ConnectPin:
+    """The old one finds nobody any more, from the answer on. At most three at once, and one every 20 seconds."""
+    return ConnectPin(await people.renew_pin(caller.id))
+
+
 @delete("/api/users/{user_id:str}", opt=who(key("users")), operation_id="deactivateUser", summary="Deactivate")
 async def deactivate_user(user_id: HostIdInPath, people: NamedDependency[People]) -> None:
     """Tokens are refused, sockets closed, the profile is erased; what they wrote stays, under a pseudonym."""
@@ -134,7 +153,7 @@ async def no_login() -> None:
 
 def routes(people: People, tokens: Tokens, idempotency: Idempotency, *, dev_login: bool) -> list[Router]:
     """Return identity's routes."""
-    handlers: list[HTTPRouteHandler] = [put_user, put_users, get_me, deactivate_user, mint_token]
+    handlers: list[HTTPRouteHandler] = [put_user, put_users, get_me, renew_connect_pin, deactivate_user, mint_token]
     return [
         Router(
             path="/",

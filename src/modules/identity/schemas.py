@@ -130,6 +130,12 @@ class Me(User, kw_only=True):
     connect_pin: str
 
 
+class ConnectPin(msgspec.Struct):
+    """The pin by which others can invite one."""
+
+    connect_pin: str
+
+
 class TokenRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Whom to mint a token for."""
 

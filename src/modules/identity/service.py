@@ -1,6 +1,7 @@
 """What can be done with people. The host is the authority: what it puts is what is so."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TypeAlias
 
 import asyncpg
@@ -16,6 +17,7 @@ from kernel.errors import (
     UnavailableError,
 )
 from kernel.ids import new_id
+from kernel.ratelimit import RateLimit
 from kernel.signals import notify
 from modules.identity import domain, store
 from modules.identity.events import USER_SIGNAL, UserDeactivated, UserUpdated
@@ -23,6 +25,8 @@ from modules.identity.schemas import Me, UserEntry
 from modules.identity.store import Saved
 
 ATTEMPTS = 5
+PINS_PER_S = 0.05
+PINS_AT_ONCE = 3
 
 Outcome: TypeAlias = Saved | ParleyError
 
@@ -33,6 +37,7 @@ class People:
     def __init__(self, database: Database, bus: Bus) -> None:
         self._database = database
         self._bus = bus
+        self._renewals = RateLimit("new connect pins", per_s=PINS_PER_S, burst=PINS_AT_ONCE)
 
     async def put(self, entry: UserEntry) -> Saved:
         """Create or replace a profile. Somebody deactivated comes back with a fresh one.
@@ -70,6 +75,24 @@ class People:
         if me is None:
             raise NotFoundError
         return me
+
+    async def renew_pin(self, user_id: str) -> str:
+        """Return one's new connect pin. The one before it finds nobody any more.
+
+        Raises:
+            TooManyRequestsError: too often.
+            NotFoundError: unknown or deactivated.
+            UnavailableError: all pins that were made up were taken, which isn't to be expected.
+        """
+        self._renewals.take(user_id)
+        for _ in range(ATTEMPTS):
+            pin = domain.new_pin()
+            with suppress(asyncpg.UniqueViolationError):
+                async with self._database.connection() as connection:
+                    if not await store.renew_pin(connection, user_id, pin):
+                        raise NotFoundError
+                return pin
+        raise UnavailableError
 
     async def get_or_create(self, username: str, display_name: str | None) -> Me:
         """Return the person with this username, made up on the spot if need be. For development only."""

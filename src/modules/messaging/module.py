@@ -11,9 +11,9 @@ from kernel.http.idempotency import Idempotency
 from kernel.ratelimit import RateLimit
 from kernel.settings import Settings
 from kernel.signals import Signals
-from modules.contacts.events import InviteAccepted
+from modules.contacts.events import CONTACTS_SIGNAL, InviteAccepted
 from modules.identity.events import USER_SIGNAL, UserDeactivated
-from modules.messaging.contacts import Acquaintance, Anybody, Nobody
+from modules.messaging.contacts import Acquaintance
 from modules.messaging.contexts import Contexts
 from modules.messaging.conversations import Conversations
 from modules.messaging.counts import Counts
@@ -74,7 +74,7 @@ class MessagingModule:
         watchers: Watchers,
         authenticator: Authenticator,
         entrance: Entrance,
-        contacts: Contacts | None = None,
+        contacts: Contacts,
     ) -> None:
         tickets = Tickets(database)
         reading = Reading(database, people)
@@ -87,12 +87,12 @@ class MessagingModule:
         membership = Membership(bus, broadcast)
         self._departures = Departures(membership)
         contexts = Contexts(database, people, membership, max_participants=settings.max_participants)
-        acquaintance = Acquaintance(people, (contacts or Nobody()) if settings.require_contact else Anybody())
+        acquaintance = Acquaintance(people, contacts, require_contact=settings.require_contact)
         changes = RateLimit("changes", per_s=settings.messages_per_s, burst=settings.message_burst)
         limit = settings.max_participants
         channels = Channels(database, people, presence, inbox)
-        opening = Opening(acquaintance, broadcast, changes, max_participants=limit)
         self.directs = Directs(membership)
+        opening = Opening(acquaintance, self.directs, broadcast, changes, max_participants=limit)
         self.invitable = Invitable(database, people, membership, max_participants=limit)
         groups = Groups(database, membership, acquaintance, changes, max_participants=limit)
         self.conversations = Conversations(database)
@@ -170,6 +170,7 @@ class MessagingModule:
         """Hear what other instances change."""
         for part in (self.reconciler, self.watching, self.typing):
             signals.on("parley_membership", part.membership_changed)
+        signals.on(CONTACTS_SIGNAL, self.watching.contacts_changed)
         signals.on(USER_SIGNAL, self.expulsion.user_changed)
         signals.on_doubt(self.expulsion.anyone_changed)
         signals.on_doubt(self.reconciler.anything_changed)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
+from kernel.database import Transaction
 from realtime.presence.port import Status
 
 
@@ -38,11 +39,40 @@ class People(Protocol):
         ...
 
 
-class Contacts(Protocol):
-    """Who knows whom: direct and group channels are only among contacts."""
+class Standing(Protocol):
+    """How two people stand to each other."""
+
+    @property
+    def is_contact(self) -> bool:
+        """Whether they are contacts."""
+        ...
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether one of them blocks the other."""
+        ...
+
+
+class Acquaintances(Protocol):
+    """Who knows whom (contacts)."""
 
     async def contacts_of(self, user_id: str, others: Collection[str]) -> Collection[str]:
         """Return those of `others` who are contacts of this person."""
+        ...
+
+
+class Contacts(Acquaintances, Protocol):
+    """Who knows whom, and who wants to hear nothing of whom (contacts)."""
+
+    async def blocked_of(self, user_id: str, others: Collection[str]) -> Collection[str]:
+        """Return those of `others` who have blocked this person, or are blocked by them."""
+        ...
+
+    async def settle(self, tx: Transaction, user_id: str, other: str) -> Standing:
+        """Return how two people stand to each other, which stays so until the end of `tx`.
+
+        To be called before anything of the two, such as their channel, is locked.
+        """
         ...
 
 

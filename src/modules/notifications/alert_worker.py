@@ -97,5 +97,5 @@ def _decision(snapshot: Snapshot) -> Decision:
     try:
         return decide(snapshot)
     except Exception:
-        log.exception("decision_failed", channel_id=str(snapshot.channel_id))
+        log.exception("decision_failed", thread_id=str(snapshot.thread_id))
         return Postpone(snapshot.now + PUT_OFF, "on_hold")

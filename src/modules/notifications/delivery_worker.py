@@ -33,11 +33,12 @@ from modules.notifications.domain.gates import LONGEST_VALIDITY
 from modules.notifications.domain.ladder import LADDER
 from modules.notifications.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
 from modules.notifications.ledger import Ledger
+from modules.notifications.ports import Category
 from modules.notifications.snapshots import Snapshots
 from modules.notifications.store import circuits
 from modules.notifications.store import deliveries as rows
 from modules.notifications.subscriptions import PushSubscriptions
-from modules.notifications.transports import Outgoing, Transport
+from modules.notifications.transports import Outgoing, Transport, Words
 from modules.notifications.wording.texts import Texts
 
 log = structlog.get_logger(__name__)
@@ -77,7 +78,7 @@ class DeliveryWorker(Worker):
         admission: Admission,
         breaker: Breaker,
         texts: Texts,
-        link: Callable[[UUID], str],
+        link: Callable[[Category, UUID], str],
         clock: Callable[[], datetime],
     ) -> None:
         super().__init__()
@@ -202,17 +203,23 @@ class DeliveryWorker(Worker):
 
     def _outgoing(self, delivery: Delivery, snapshot: Snapshot, validity_s: int) -> Outgoing:
         locale = None if snapshot.recipient is None else snapshot.recipient.locale
-        names, link = snapshot.span.sender_names, self._link(snapshot.channel_id)
+        link = self._link(snapshot.category, snapshot.thread_id)
         return Outgoing(
             delivery_id=delivery.id,
             attempt=delivery.attempts + 1,
             user_id=delivery.user_id,
-            channel_id=delivery.channel_id,
+            thread_id=delivery.thread_id,
             category=delivery.category,
             to=snapshot.target,
-            words=self._texts.words(locale, snapshot.span.unread_count, names, link),
+            words=self._words(locale, snapshot, link),
             validity_s=validity_s,
         )
+
+    def _words(self, locale: str | None, snapshot: Snapshot, link: str) -> Words:
+        names = snapshot.span.sender_names
+        if snapshot.news == "messages":
+            return self._texts.words(locale, snapshot.span.unread_count, names, link)
+        return self._texts.invite_words(locale, snapshot.news, names[-1], link)
 
     async def _go_ahead(self, tx: Transaction, delivery: Delivery, until: datetime) -> bool:
         goes = await self._admission.go_ahead(tx, delivery, until)

@@ -6,7 +6,10 @@ from bus.events import Event
 
 
 class DeliveryChanged(Event, frozen=True, tag="notifications.delivery.changed"):
-    """A delivery reached another state. Being claimed by a worker is bookkeeping and isn't told."""
+    """A delivery reached another state. Being claimed by a worker is bookkeeping and isn't told.
+
+    What is about an invitation has neither channel nor seqs.
+    """
 
     delivery_id: UUID
     user_id: str

@@ -61,14 +61,15 @@ class Ledger:
 
 
 def _event(delivery: Delivery) -> DeliveryChanged:
+    messages = delivery.messages
     return DeliveryChanged(
         delivery_id=delivery.id,
         user_id=delivery.user_id,
         transport=delivery.transport,
         category=delivery.category,
-        channel_id=delivery.channel_id,
-        from_seq=delivery.from_seq,
-        to_seq=delivery.to_seq,
+        channel_id=None if messages is None else messages.channel_id,
+        from_seq=None if messages is None else messages.from_seq,
+        to_seq=None if messages is None else messages.to_seq,
         message_count=delivery.message_count,
         state=delivery.state,
         reason=delivery.reason,

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from kernel.orm import Base
 
 Moment = DateTime(timezone=True)
-PLACE = ("user_id", "channel_id", "transport")
+PLACE = ("user_id", "thread_id", "transport")
 TRUE, NOW, ZERO = text("true"), text("now()"), text("0")
 
 
@@ -42,16 +42,17 @@ class PreferencesRow(Base):
 
 
 class AlertRow(Base):
-    """One person, channel and transport: up to where they were alerted, and the alert that is open, if one is.
+    """One person, thread and transport: up to where they were alerted, and the alert that is open, if one is.
 
-    The open alert is about (`alerted_to`, `to_seq`]. `begun_at`: when its first message was sent; `held_by`: why it
-    was put off the last time.
+    A thread is a channel or, by its `category`, an invitation. The open alert is about (`alerted_to`, `to_seq`].
+    `begun_at`: when the first that it tells of happened; `held_by`: why it was put off the last time.
     """
 
     __tablename__ = "notification_alerts"
     user_id: Mapped[str] = mapped_column(Text, primary_key=True)
-    channel_id: Mapped[UUID] = mapped_column(primary_key=True)
+    thread_id: Mapped[UUID] = mapped_column(primary_key=True)
     transport: Mapped[str] = mapped_column(Text, primary_key=True)
+    category: Mapped[str] = mapped_column(Text)
     alerted_to: Mapped[int] = mapped_column(BigInteger, server_default=ZERO)
     to_seq: Mapped[int | None] = mapped_column(BigInteger)
     message_count: Mapped[int] = mapped_column(server_default=ZERO)
@@ -62,9 +63,9 @@ class AlertRow(Base):
 
 
 class DeliveryRow(Base):
-    """The ledger, and the queue. Ranges of one person, channel and transport form a chain, so that none can overlap.
+    """The ledger, and the queue. Ranges of one person, thread and transport form a chain, so that none can overlap.
 
-    What isn't about messages has neither channel nor range. `cut`: those before it were removed, for their age.
+    What isn't about a thread has neither that nor a range. `cut`: those before it were removed, for their age.
     `lost_attempt`: see the domain's `Delivery`.
     """
 
@@ -73,7 +74,7 @@ class DeliveryRow(Base):
     user_id: Mapped[str] = mapped_column(Text)
     transport: Mapped[str] = mapped_column(Text)
     category: Mapped[str] = mapped_column(Text)
-    channel_id: Mapped[UUID | None]
+    thread_id: Mapped[UUID | None]
     from_seq: Mapped[int | None] = mapped_column(BigInteger)
     to_seq: Mapped[int | None] = mapped_column(BigInteger)
     cut: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))

@@ -1,7 +1,7 @@
-"""Notifications: people who aren't looking hear that messages wait, by push, SMS or e-mail, once.
+"""Notifications: people who aren't looking hear what waits for them, by push, SMS or e-mail, once.
 
-The module listens to messaging and identity, decides when alerts fall due, and keeps a ledger of all it sent or
-didn't. `start` needs a running loop; several instances may run on one database.
+The module listens to messaging, contacts and identity, decides when alerts fall due, and keeps a ledger of all it sent
+or didn't. `start` needs a running loop; several instances may run on one database.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from kernel.signals import Signals
 from kernel.smtp_url import smtp_server
 from kernel.vapid import signing_key
 from kernel.worker import Worker
+from modules.contacts.events import InviteAccepted, InviteCreated, InviteReminded
 from modules.identity.events import UserDeactivated
 from modules.messaging.events import MessageCreated
 from modules.notifications.admission import Admission
@@ -35,8 +36,9 @@ from modules.notifications.domain.ladder import LADDER
 from modules.notifications.domain.preferences import defaults
 from modules.notifications.explaining import Explaining
 from modules.notifications.ledger import Ledger
+from modules.notifications.matters import Matters
 from modules.notifications.personal.part import PersonalSockets
-from modules.notifications.ports import Conversations, Presence, Recipients
+from modules.notifications.ports import Category, Conversations, Invitations, Presence, Recipients
 from modules.notifications.push import routes as push_routes
 from modules.notifications.push.wiring import Push
 from modules.notifications.retention import Retention
@@ -78,6 +80,7 @@ class NotificationsModule:
         database: Database,
         bus: Bus,
         conversations: Conversations,
+        invitations: Invitations,
         presence: Presence,
         recipients: Recipients,
         transports: Mapping[str, Transport] | None = None,
@@ -100,7 +103,7 @@ class NotificationsModule:
         delays = Delays(policy.delays_s)
         snapshots = Snapshots(
             database=database,
-            conversations=conversations,
+            matters=Matters(conversations, invitations),
             presence=presence,
             recipients=recipients,
             subscriptions=push.registry,
@@ -173,6 +176,8 @@ class NotificationsModule:
     def subscribe(self, bus: Bus) -> None:
         """Listen, durably, to what concerns alerts."""
         bus.consume(CONSUMER, MessageCreated, self.service.heard, linger_s=GATHER_S)
+        for news in (InviteCreated, InviteReminded, InviteAccepted):
+            bus.consume(CONSUMER, news, self.service.invites_heard, linger_s=GATHER_S)
         bus.consume(CONSUMER, UserDeactivated, self.service.deactivated)
         self._webhooks.subscribe(bus)
 
@@ -243,6 +248,7 @@ def policy_of(settings: Settings, transports: Collection[str]) -> Policy:
         defaults=defaults(settings.default_quiet_hours),
         default_zone=settings.default_time_zone,
         recheck_s=min(LONGEST_RECHECK_S, settings.away_after_s),
+        away_after_s=settings.away_after_s,
     )
 
 
@@ -290,6 +296,7 @@ async def no_link(_user_id: str, _address: str) -> str:
     return ""
 
 
-def _links(public_url: str) -> Callable[[UUID], str]:
+def _links(public_url: str) -> Callable[[Category, UUID], str]:
     base = public_url.rstrip("/")
-    return lambda channel_id: f"{base}/channels/{channel_id}"
+    places: Mapping[Category, str] = {"messages": "channels", "invites": "invites"}
+    return lambda category, thread_id: f"{base}/{places[category]}/{thread_id}"

@@ -2,12 +2,21 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 from uuid import UUID
 
 import msgspec
 
 from realtime.attention import Attention
+
+Category: TypeAlias = Literal["messages", "invites"]
+"""What people may want to be told of."""
+
+InviteNews: TypeAlias = Literal["received", "reminder", "accepted"]
+"""What can be told of an invitation: the first two to its invitee, the last to its invitor."""
+
+InviteEnd: TypeAlias = Literal["answered", "withdrawn"]
+"""Why an invitation waits no longer: accepted or declined; or revoked, expired, or overdue."""
 
 
 class Recipient(Protocol):
@@ -58,15 +67,28 @@ class Recipients(Protocol):
 
 
 class Span(msgspec.Struct, frozen=True):
-    """Messages `from_seq`..`to_seq` of a channel, as far as they concern one recipient.
+    """What one recipient may be told of one thread: `from_seq`..`to_seq` of it.
 
-    It may reach back to before they joined: what they may not see, and what they sent, doesn't concern them.
+    A thread of `messages` is a channel, with the seqs of its log. It may reach back to before they joined: what they
+    may not see, and what they sent, doesn't concern them. A thread of `invites` is an invitation: to its invitee 1 is
+    the invitation itself, and 1 + n its nth reminder; to its invitor 1 is that it was accepted.
     """
 
     user_id: str
-    channel_id: UUID
+    thread_id: UUID
     from_seq: int
     to_seq: int
+    category: Category = "messages"
+
+    @property
+    def channel_id(self) -> UUID:
+        """The channel whose messages these are."""
+        return self.thread_id
+
+    @property
+    def invite_id(self) -> UUID:
+        """The invitation that this is about."""
+        return self.thread_id
 
 
 class SpanState(Protocol):
@@ -113,6 +135,38 @@ class Conversations(Protocol):
 
     async def states(self, spans: Sequence[Span]) -> Sequence[SpanState]:
         """Return the state of each span, in the order asked."""
+        ...
+
+
+class InviteState(Protocol):
+    """What has become of an invitation by now, for one of its two people."""
+
+    @property
+    def news(self) -> InviteNews:
+        """What there is to tell them."""
+        ...
+
+    @property
+    def ended(self) -> InviteEnd | None:
+        """Why it needs no telling any more; None while it does."""
+        ...
+
+    @property
+    def since(self) -> datetime | None:
+        """When it happened; None of an invitation that there isn't."""
+        ...
+
+    @property
+    def other_name(self) -> str:
+        """Display name of the other of the two."""
+        ...
+
+
+class Invitations(Protocol):
+    """What has become of invitations (contacts)."""
+
+    async def invite_states(self, spans: Sequence[Span]) -> Sequence[InviteState]:
+        """Return the state of the invitation that each span is about, in the order asked."""
         ...
 
 

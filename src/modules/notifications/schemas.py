@@ -91,7 +91,10 @@ class PreferencesOut(msgspec.Struct, kw_only=True):
 
 
 class DeliveryOut(msgspec.Struct, kw_only=True):
-    """An entry of the ledger: one message to one person, or why there was none."""
+    """An entry of the ledger: one message to one person, or why there was none.
+
+    One about an invitation (`category` is `invites`) has neither channel nor seqs.
+    """
 
     id: UUID
     user_id: str
@@ -108,6 +111,10 @@ class DeliveryOut(msgspec.Struct, kw_only=True):
     due_at: Timestamp
     created_at: Timestamp
     updated_at: Timestamp
+
+
+OF_MESSAGES = {"channel_id", "from_seq", "to_seq"}
+AS_THEY_ARE = [name for name in DeliveryOut.__struct_fields__ if name not in OF_MESSAGES and not name.endswith("_at")]
 
 
 class DeliveryPage(msgspec.Struct):
@@ -132,9 +139,12 @@ def preferences_out(preferences: Preferences) -> PreferencesOut:
 
 def delivery_out(delivery: Delivery) -> DeliveryOut:
     """Render a delivery."""
-    shared = {name: getattr(delivery, name) for name in DeliveryOut.__struct_fields__ if not name.endswith("_at")}
+    messages = delivery.messages
     return DeliveryOut(
-        **shared,
+        **{name: getattr(delivery, name) for name in AS_THEY_ARE},
+        channel_id=None if messages is None else messages.channel_id,
+        from_seq=None if messages is None else messages.from_seq,
+        to_seq=None if messages is None else messages.to_seq,
         due_at=rfc3339(delivery.due_at),
         created_at=rfc3339(delivery.created_at),
         updated_at=rfc3339(delivery.updated_at),

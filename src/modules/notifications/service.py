@@ -8,10 +8,11 @@ import structlog
 
 from kernel.database import Database, Transaction
 from kernel.errors import NotFoundError
+from modules.contacts.events import InviteEvent
 from modules.identity.events import UserDeactivated
 from modules.messaging.events import MessageCreated
 from modules.notifications.breaker import jitter
-from modules.notifications.domain.alerts import OpenAlert, merge
+from modules.notifications.domain.alerts import OpenAlert, merge, of_invites
 from modules.notifications.domain.delivery import Delivery, IllegalTransition, replayed, reported, tried_again
 from modules.notifications.domain.keywords import Understood, understand
 from modules.notifications.domain.outcomes import Report
@@ -54,6 +55,13 @@ class Notifications:
     async def heard(self, tx: Transaction, messages: Sequence[MessageCreated]) -> None:
         """Start or stretch the alerts of everybody whom these messages concern."""
         heard = merge(messages)
+        if heard:
+            await alerts.hear(tx.connection, heard, self._delays)
+            tx.after_commit(self._on_alert)
+
+    async def invites_heard(self, tx: Transaction, events: Sequence[InviteEvent]) -> None:
+        """Start or stretch the alerts of those who are invited or reminded, or whose invitations were accepted."""
+        heard = of_invites(events)
         if heard:
             await alerts.hear(tx.connection, heard, self._delays)
             tx.after_commit(self._on_alert)

@@ -12,7 +12,8 @@ from modules.notifications.domain.ladder import LADDER, Earlier, better_than, wo
 from modules.notifications.domain.preferences import Preferences
 from modules.notifications.domain.reasons import NotNow
 from modules.notifications.domain.snapshot import Snapshot, Standing, Way
-from modules.notifications.ports import Conversations, Presence, Recipient, Recipients, Span, SpanState
+from modules.notifications.matters import Matter, Matters
+from modules.notifications.ports import Presence, Recipient, Recipients, Span
 from modules.notifications.store import circuits, ladder, people
 from modules.notifications.subscriptions import PushSubscriptions
 from realtime.attention import Attention
@@ -28,10 +29,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     defaults: Preferences
     default_zone: str | None = None
     recheck_s: float = 60
+    away_after_s: float = 300
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """What the module's own tables say about the people and messages that are asked for."""
+    """What the module's own tables say about the people and threads that are asked for."""
 
     preferences: Mapping[str, Preferences]
     standings: Mapping[people.Address, Standing]
@@ -40,7 +42,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     capped: Mapping[str, tuple[datetime, NotNow]]
     """Telephone numbers that have cost enough for now."""
     first: Sequence[Mapping[str, Earlier]]
-    """How far each transport has come with the first unread message, in the order asked."""
+    """How far each transport has come with the first of it that is unread, in the order asked."""
     last: Sequence[Mapping[str, Earlier]]
     """And with the newest."""
 
@@ -52,7 +54,7 @@ class Snapshots:
         self,
         *,
         database: Database,
-        conversations: Conversations,
+        matters: Matters,
         presence: Presence,
         recipients: Recipients,
         subscriptions: PushSubscriptions,
@@ -61,7 +63,7 @@ class Snapshots:
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
-        self._conversations = conversations
+        self._matters = matters
         self._presence = presence
         self._recipients = recipients
         self._subscriptions = subscriptions
@@ -73,15 +75,15 @@ class Snapshots:
         """Return a snapshot of each step, in the order asked."""
         spans = [span for span, _ in steps]
         user_ids = {span.user_id for span in spans}
-        states = await self._conversations.states(spans)
+        matters = await self._matters.of(spans)
         attention = await self._presence.attention(user_ids)
         recipients = await self._recipients.find(user_ids)
         now = self._clock()
         async with self._database.connection() as connection:
-            known = await self._known(connection, now, recipients, list(zip(spans, states, strict=True)))
+            known = await self._known(connection, now, recipients, list(zip(spans, matters, strict=True)))
         return [
-            self._snapshot(i, step, state, known, recipients.get(step[0].user_id), now, attention)
-            for i, (step, state) in enumerate(zip(steps, states, strict=True))
+            self._snapshot(i, step, matter, known, recipients.get(step[0].user_id), now, attention)
+            for i, (step, matter) in enumerate(zip(steps, matters, strict=True))
         ]
 
     async def _known(
@@ -89,11 +91,11 @@ class Snapshots:
         connection: Connection,
         now: datetime,
         recipients: Mapping[str, Recipient],
-        spans: Sequence[tuple[Span, SpanState]],
+        spans: Sequence[tuple[Span, Matter]],
     ) -> Known:
         addresses = {address for who in recipients.values() for address in _addresses(who)}
-        first = [(span.user_id, span.channel_id, state.unread_from_seq or span.from_seq) for span, state in spans]
-        last = [(span.user_id, span.channel_id, span.to_seq) for span, _ in spans]
+        first = [(span.user_id, span.thread_id, what.state.unread_from_seq or span.from_seq) for span, what in spans]
+        last = [(span.user_id, span.thread_id, span.to_seq) for span, _ in spans]
         progress = await ladder.progress(connection, first + last)
         return Known(
             preferences=await people.preferences_of(connection, recipients.keys()),
@@ -109,7 +111,7 @@ class Snapshots:
         self,
         i: int,
         step: Step,
-        state: SpanState,
+        matter: Matter,
         known: Known,
         recipient: Recipient | None,
         now: datetime,
@@ -120,8 +122,10 @@ class Snapshots:
         return Snapshot(
             now=now,
             transport=transport,
-            channel_id=span.channel_id,
-            span=state,
+            thread_id=span.thread_id,
+            span=matter.state,
+            news=matter.news,
+            ended=matter.ended,
             attention=attention.get(span.user_id, Attention()),
             recipient=recipient,
             target=target,
@@ -131,6 +135,7 @@ class Snapshots:
             overtaken=any(known.last[i][worse].may_have_told for worse in worse_than(transport)),
             default_zone=self._policy.default_zone,
             recheck_s=self._policy.recheck_s,
+            away_after_s=self._policy.away_after_s,
         )
 
     def _way(self, name: str, target: Target, known: Known) -> Way:

@@ -8,8 +8,9 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from kernel.database import Database
+from kernel.database import Database, Transaction
 from kernel.errors import MalformedError, ParleyError
+from modules.contacts.store.book import Standing
 from modules.identity.directory import Directory
 from modules.messaging.contacts import Acquaintance
 from modules.messaging.errors import NotContactsError
@@ -244,6 +245,14 @@ class Friends:
         """Return those who are."""
         return [other for other in others if other in self._friends.get(user_id, ())]
 
+    async def blocked_of(self, _user_id: str, _others: Collection[str]) -> Collection[str]:
+        """Return nobody."""
+        return ()
+
+    async def settle(self, _tx: Transaction, _user_id: str, _other: str) -> Standing:
+        """Return that they are strangers."""
+        return Standing(is_contact=False, is_blocked=False)
+
 
 async def test_contacts_are_let_in_and_strangers_and_the_unknown_are_not(host: Host) -> None:
     with party(host, "ana", "ben", "cem", "dia") as people:
@@ -252,7 +261,7 @@ async def test_contacts_are_let_in_and_strangers_and_the_unknown_are_not(host: H
         database = await Database.connect(people.dsn, size=1)
         try:
             friends = Friends({ids["ana"]: [ids["ben"], ids["dia"]]})
-            rule = Acquaintance(Directory(database), friends)
+            rule = Acquaintance(Directory(database), friends, require_contact=True)
 
             async def asked(*others: str) -> tuple[type[ParleyError] | None, list[str]]:
                 named = {f"/{index}": other for index, other in enumerate(others)}

@@ -74,6 +74,7 @@ class House:
             database=database,
             bus=self.bus,
             conversations=world,
+            invitations=world,
             presence=world,
             recipients=world,
             transports=sms_of(settings, console) if transports is None else transports,
@@ -113,14 +114,14 @@ class House:
         assert told is not None
         await self.module.service.report(told)
 
-    async def alert(self, user_id: str, channel_id: UUID, transport: str = "sms") -> tuple[int, int | None, int]:
+    async def alert(self, user_id: str, thread_id: UUID, transport: str = "sms") -> tuple[int, int | None, int]:
         """Return (alerted to, open to, count) of somebody's alert."""
         async with self.database.connection() as connection:
             row = await connection.fetchrow(
                 "SELECT alerted_to, to_seq, message_count FROM notification_alerts"
-                " WHERE user_id = $1 AND channel_id = $2 AND transport = $3",
+                " WHERE user_id = $1 AND thread_id = $2 AND transport = $3",
                 user_id,
-                channel_id,
+                thread_id,
                 transport,
             )
         assert row is not None

@@ -8,6 +8,7 @@ from kernel import vapid
 from kernel.clock import now
 from kernel.egress.client import Egress
 from kernel.egress.policy import Policy
+from modules.notifications.ports import Category
 from modules.notifications.transports import Outgoing, Subscription, Target, Words
 from modules.notifications.transports.web_push import WebPush
 from tests.support.push_server import Browser, PushServer
@@ -30,14 +31,16 @@ def subscription(browser: Browser) -> Subscription:
     return Subscription(uuid4(), browser.endpoint, told["keys"]["p256dh"], told["keys"]["auth"])
 
 
-def outgoing(*to: Subscription, channel_id: UUID | None = CHANNEL, words: Words = WORDS) -> Outgoing:
+def outgoing(
+    *to: Subscription, thread_id: UUID | None = CHANNEL, category: Category = "messages", words: Words = WORDS
+) -> Outgoing:
     """Return a message to these browsers."""
     return Outgoing(
         delivery_id=uuid4(),
         attempt=1,
         user_id="bo",
-        channel_id=channel_id,
-        category="messages",
+        thread_id=thread_id,
+        category=category,
         to=Target(subscriptions=to),
         words=words,
         validity_s=900,

@@ -20,6 +20,8 @@ from modules.notifications.domain.decision import Decision, Postpone, Send, Snap
 from modules.notifications.domain.ladder import LADDER, Earlier, better_than
 from modules.notifications.domain.preferences import QuietHours, defaults
 from modules.notifications.domain.quiet_hours import Window
+from modules.notifications.domain.snapshot import News
+from modules.notifications.ports import InviteEnd
 from realtime.attention import Attention
 from tests.modules.notifications.world import Person, SpanState
 
@@ -28,6 +30,11 @@ CHANNEL, OTHER = UUID(int=1), UUID(int=2)
 HOME = "Europe/Berlin"
 DELAYS_S = {"push": 20.0, "sms": 120.0, "email": 1800.0}
 NAMES = {"push": "push", "SMS": "sms", "e-mail": "email"}
+NEWS: Mapping[str, News] = {
+    "invited him": "received",
+    "reminds him of her invitation": "reminder",
+    "accepted his invitation": "accepted",
+}
 UNITS = {"s": 1, "min": 60, "h": 3600}
 
 
@@ -37,6 +44,8 @@ class Situation:
     def __init__(self) -> None:
         self.now = datetime(2026, 6, 3, 14, tzinfo=ZoneInfo(HOME)).astimezone(UTC)
         self.span = SpanState(True, None, 1, ("Ana",), 0, 1, self.now - timedelta(hours=1))
+        self.news: News = "messages"
+        self.ended: InviteEnd | None = None
         self.attention = Attention()
         self.person: Person | None = Person("bo", email="bo@example.com")
         self.subscribed = True
@@ -56,8 +65,10 @@ class Situation:
         return Snapshot(
             now=self.now,
             transport=transport,
-            channel_id=CHANNEL,
+            thread_id=CHANNEL,
             span=self.span,
+            news=self.news,
+            ended=self.ended,
             attention=self.attention,
             recipient=self.person,
             target=Target(phone=someone.phone, email=someone.email, subscriptions=subscriptions),
@@ -123,6 +134,17 @@ def _at(s: Situation, day: str | None, wall: str, zone: str | None, again: str |
 
 @phrase("read")
 def _read(s: Situation) -> None:
+    s.span = replace(s.span, unread_count=0, unread_from_seq=None, unread_since=None)
+
+
+@phrase(r"Ana (invited him|reminds him of her invitation|accepted his invitation)")
+def _invitation(s: Situation, what: str) -> None:
+    s.news = NEWS[what]
+
+
+@phrase("(answered|withdrawn)")
+def _ended(s: Situation, how: InviteEnd) -> None:
+    s.ended = how
     s.span = replace(s.span, unread_count=0, unread_from_seq=None, unread_since=None)
 
 

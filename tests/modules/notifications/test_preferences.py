@@ -161,7 +161,7 @@ def invitation() -> Delivery:
         user_id="bo",
         transport="email",
         category="invites",
-        channel_id=None,
+        thread_id=None,
         from_seq=None,
         to_seq=None,
         message_count=1,

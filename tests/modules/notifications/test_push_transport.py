@@ -47,6 +47,7 @@ async def test_a_browser_reads_what_was_sent_and_who_sent_it(push: WebPush, serv
         "link": "https://parley.example/channels/1",
         "tag": f"messages:{CHANNEL}",
         "channel_id": str(CHANNEL),
+        "invite_id": None,
         "category": "messages",
     }
     digest = base64.urlsafe_b64encode(hashlib.sha256(f"messages:{CHANNEL}".encode()).digest()).decode()[:32]
@@ -77,7 +78,7 @@ async def test_each_service_gets_a_token_of_its_own(service: PushServer) -> None
 async def test_topics_part_channels_and_nothing_else(push: WebPush, service: PushServer) -> None:
     browser = service.subscribe()
     for channel in (CHANNEL, CHANNEL, None):
-        await push.send(outgoing(subscription(browser), channel_id=channel))
+        await push.send(outgoing(subscription(browser), thread_id=channel))
     topics = [heard.headers["Topic"] for heard in browser.heard]
     assert topics[0] == topics[1] != topics[2]
     assert str(CHANNEL) not in str(topics)

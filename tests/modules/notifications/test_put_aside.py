@@ -175,8 +175,8 @@ async def test_if_who_goes_ahead_has_nothing_to_say_another_does(
     twilio.default = accept
     clock.forward(seconds=15)
     [ahead] = await house.module.delivery_worker.claim(10)
-    assert ahead.channel_id is not None
-    world.read_to[ahead.user_id, ahead.channel_id] = 1
+    assert ahead.thread_id is not None
+    world.read_to[ahead.user_id, ahead.thread_id] = 1
     await house.module.delivery_worker.deliver(ahead)
     assert states(await house.send()) == {"pending": 28, "suppressed": 1, "accepted": 1}
 

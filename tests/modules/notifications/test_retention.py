@@ -122,7 +122,7 @@ async def test_the_database_still_refuses_what_doesnt_follow(house: House, world
 
 async def insert(connection: object, user_id: str, channel: UUID, begin: int, end: int) -> None:
     await connection.execute(  # type: ignore[attr-defined]
-        "INSERT INTO notification_deliveries (id, user_id, transport, category, channel_id, from_seq, to_seq,"
+        "INSERT INTO notification_deliveries (id, user_id, transport, category, thread_id, from_seq, to_seq,"
         " message_count, state, due_at, created_at, updated_at)"
         " VALUES (gen_random_uuid(), $1, 'sms', 'messages', $2, $3, $4, 1, 'accepted', now(), now(), now())",
         user_id,

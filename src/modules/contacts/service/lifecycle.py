@@ -10,9 +10,11 @@ from uuid import UUID
 
 from bus import Bus
 from kernel.database import Transaction
+from kernel.signals import notify
 from modules.contacts.domain.invites import StoredInvite
 from modules.contacts.domain.pairs import Pair
 from modules.contacts.events import (
+    CONTACTS_SIGNAL,
     ContactAdded,
     ContactRemoved,
     InviteAccepted,
@@ -95,6 +97,7 @@ class Lifecycle:
         added = await pairs.add(tx.connection, couples) if couples else []
         if added:
             await self._bus.publish(tx, *(ContactAdded(users=_both(names, pair)) for pair in added))
+            await _signal(tx, added)
             await self._directs.open(tx, added)
 
     async def part(self, tx: Transaction, couples: Collection[Pair], names: Names) -> list[Pair]:
@@ -102,9 +105,15 @@ class Lifecycle:
         removed = await pairs.remove(tx.connection, couples) if couples else []
         if removed:
             await self._bus.publish(tx, *(ContactRemoved(users=_both(names, pair)) for pair in removed))
+            await _signal(tx, removed)
             if self._require_contact:
                 await self._directs.close(tx, removed)
         return removed
+
+
+async def _signal(tx: Transaction, couples: Collection[Pair]) -> None:
+    """Have every instance look again who may see whom."""
+    await notify(tx.connection, CONTACTS_SIGNAL, *{user for pair in couples for user in pair})
 
 
 def _both(names: Names, pair: Pair) -> tuple[Named, Named]:

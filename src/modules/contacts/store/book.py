@@ -1,6 +1,7 @@
 """Queries that read who is whose contact, and who has blocked whom."""
 
 from collections.abc import Collection
+from typing import NamedTuple
 
 from kernel.database import Connection
 
@@ -20,6 +21,15 @@ WHERE EXISTS (SELECT FROM contact_blocks WHERE blocker_id = $1 AND blocked_id = 
    OR EXISTS (SELECT FROM contact_blocks WHERE blocker_id = other AND blocked_id = $1)
 """
 
+STANDING = f"SELECT EXISTS ({AMONG}), EXISTS ({BLOCKED_AMONG})"
+
+
+class Standing(NamedTuple):
+    """How two people stand to each other. `is_blocked`: one of them blocks the other."""
+
+    is_contact: bool
+    is_blocked: bool
+
 
 async def contacts_among(connection: Connection, user_id: str, others: Collection[str]) -> list[str]:
     """Return those of `others` who are contacts of this person."""
@@ -34,3 +44,8 @@ async def contacts(connection: Connection, user_id: str) -> list[str]:
 async def blocked_among(connection: Connection, user_id: str, others: Collection[str]) -> list[str]:
     """Return those of `others` who have blocked this person, or are blocked by them."""
     return [row[0] for row in await connection.fetch(BLOCKED_AMONG, user_id, list(others))]
+
+
+async def standing(connection: Connection, user_id: str, other: str) -> Standing:
+    """Return how two people stand to each other."""
+    return Standing(*await connection.fetchrow(STANDING, user_id, [other]) or (False, False))

@@ -44,6 +44,8 @@ WITH closed AS (
 SELECT {COLUMNS} FROM closed ORDER BY id
 """
 
+FIND = f"SELECT {COLUMNS} FROM contact_invites WHERE id = ANY($1::uuid[])"
+
 LOCK = f"SELECT {COLUMNS} FROM contact_invites WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE"
 
 REMIND = f"""
@@ -61,6 +63,11 @@ async def create(connection: Connection, invites: Sequence[StoredInvite]) -> Non
     """
     columns = [[getattr(invite, column) for invite in invites] for column in CREATING]
     await connection.execute(CREATE, *columns)
+
+
+async def find(connection: Connection, invite_ids: Collection[UUID]) -> list[StoredInvite]:
+    """Return those of these invitations that there are."""
+    return invites_of(await connection.fetch(FIND, list(invite_ids)))
 
 
 async def lock(connection: Connection, invite_ids: Collection[UUID]) -> list[StoredInvite]:

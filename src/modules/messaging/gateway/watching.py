@@ -3,8 +3,8 @@
 Concurrency: on the event loop; changes of membership are gathered, and asked about by one task.
 
 Guarantees: only contacts, people who share a channel with the watcher at present, and the watcher are told of;
-somebody unknown looks like somebody foreign. When the last shared channel ends, so does the watching, in both
-directions.
+somebody unknown looks like somebody foreign. When the last shared channel ends, and when people are no contacts any
+more, so does the watching, in both directions. A direct channel in which the two may not write is none.
 """
 
 from collections.abc import Collection, Sequence
@@ -13,7 +13,7 @@ from uuid import UUID
 
 from kernel.database import Database
 from kernel.rechecks import Rechecks
-from modules.messaging.ports import Contacts
+from modules.messaging.ports import Acquaintances
 from modules.messaging.store import members
 from realtime.connection import Connection
 from realtime.hub import Hub
@@ -26,14 +26,24 @@ PAIRS = 1_000
 class Watching:
     """Lets sockets watch whom they may; `start` it once, and `stop` it."""
 
-    def __init__(self, *, hub: Hub, watchers: Watchers, database: Database, contacts: Contacts | None) -> None:
+    def __init__(self, *, hub: Hub, watchers: Watchers, database: Database, contacts: Acquaintances) -> None:
         self._hub = hub
         self._watchers = watchers
         self._database = database
         self._contacts = contacts
         self._changes = 0
         self._channels: Rechecks[UUID] = Rechecks("watching", self._look_at_channels)
-        self.start, self.stop = self._channels.start, self._channels.stop
+        self._people: Rechecks[str] = Rechecks("watching_contacts", self._look_at_people)
+
+    def start(self) -> None:
+        """Begin to look at what has changed."""
+        self._channels.start()
+        self._people.start()
+
+    async def stop(self) -> None:
+        """End."""
+        await self._people.stop()
+        await self._channels.stop()
 
     async def watch(self, connection: Connection, user_ids: Sequence[str]) -> None:
         """Tell a socket of these people, as far as it may know, and from now on of them only.
@@ -52,6 +62,11 @@ class Watching:
         self._changes += 1
         self._channels.one(UUID(channel_id))
 
+    def contacts_changed(self, user_id: str) -> None:
+        """Look whom somebody may no longer watch: their contacts have changed."""
+        self._changes += 1
+        self._people.one(user_id)
+
     def anything_changed(self) -> None:
         """Look at everybody who watches: changes may have been missed."""
         self._changes += 1
@@ -64,7 +79,7 @@ class Watching:
         if others:
             async with self._database.connection() as connection:
                 allowed |= await members.acquaintances(connection, watcher, others)
-        if others and self._contacts is not None:
+        if others:
             allowed |= set(await self._contacts.contacts_of(watcher, others))
         return allowed
 
@@ -78,6 +93,10 @@ class Watching:
             concerned = {one for user_id in left for one in self._hub.connections_of(user_id)}
             concerned |= {one for user_id in left for one in self._hub.listeners(presence_topic(user_id))}
         await self._look_at(*concerned)
+
+    async def _look_at_people(self, user_ids: Collection[str] | None) -> None:
+        """Let these watch nobody whom they may not any more; everybody's doubts are looked at as those of channels."""
+        await self._look_at(*(one for user_id in user_ids or () for one in self._hub.connections_of(user_id)))
 
     async def _look_at(self, *connections: Connection) -> None:
         """All of them in one query for each `PAIRS`; contacts are asked about who shares no channel any more."""
@@ -93,7 +112,7 @@ class Watching:
             if (one.user_id, who) not in allowed:
                 foreign.setdefault(one.user_id, set()).add(who)
         for user_id, others in foreign.items():
-            known = set() if self._contacts is None else set(await self._contacts.contacts_of(user_id, others))
+            known = set(await self._contacts.contacts_of(user_id, others))
             for one in self._hub.connections_of(user_id):
                 for who in others - known:
                     self._hub.unsubscribe(one, presence_topic(who))

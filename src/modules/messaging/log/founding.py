@@ -34,10 +34,8 @@ class Founding(msgspec.Struct, frozen=True, kw_only=True):
     context_id: str | None = None
 
     @property
-    def pair(self) -> tuple[str | None, str | None]:
+    def pair(self) -> tuple[str, str]:
         """The two of a direct channel, by which it is the only one."""
-        if self.kind != "direct":
-            return None, None
         low, high = sorted(self.members)
         return low, high
 
@@ -62,7 +60,7 @@ async def found(connection: Connection, founding: Founding) -> UUID | None:
         founding.context_type,
         founding.context_id,
         founding.title,
-        *founding.pair,
+        *(founding.pair if founding.kind == "direct" else (None, None)),
         genesis,
         genesis_hash(genesis),
         at,

@@ -49,7 +49,8 @@ async def open_direct(
 ) -> Response[ChannelDetail]:
     """There is one for each pair: 201 when it was made by this request, 200 when it was there.
 
-    With `PARLEY_REQUIRE_CONTACT` the two must be contacts, also where they have a channel from before.
+    With `PARLEY_REQUIRE_CONTACT` the two must be contacts, also where they have a channel from before. Without it, who
+    is blocked, whichever of the two blocks the other, looks like somebody unknown.
     """
     caller = request.user.id
     made = await opening.direct(caller, data.user_id, _once(idempotency, request, idempotency_key))

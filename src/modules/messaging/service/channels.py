@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from kernel.clock import rfc3339, rfc3339_or_none
 from kernel.database import Database
@@ -29,13 +29,18 @@ class Channels:
     async def detail(self, user_id: str, channel_id: UUID) -> ChannelDetail:
         """Return a channel with its participants, with as many queries for one as for a thousand.
 
+        Who can't be written to in a direct channel seems offline there.
+
         Raises:
             ChannelNotFoundError: no such channel, or not the caller's.
         """
         view = await self._inbox.view(user_id, channel_id)
         async with self._database.connection() as connection:
             places = await channels.participants(connection, channel_id)
-        return ChannelDetail(**asdict(view), participants=await self._shown(places))
+        shown = await self._shown(places)
+        if view.kind == "direct" and view.status == "archived":
+            shown = [one if one.user_id == user_id else replace(one, presence="offline") for one in shown]
+        return ChannelDetail(**asdict(view), participants=shown)
 
     async def participant(self, user_id: str, channel_id: UUID, other: str) -> ParticipantView:
         """Return a participant to another."""

@@ -80,7 +80,7 @@ async def mute(connection: Connection, channel_id: UUID, user_id: str, until: da
     return await connection.fetchrow(MUTE, channel_id, user_id, until)
 
 
-async def direct(connection: Connection, pair: tuple[str | None, str | None]) -> UUID:
+async def direct(connection: Connection, pair: tuple[str, str]) -> UUID:
     """Return the direct channel of two people who have one."""
     channel: UUID = await connection.fetchval(DIRECT, *pair)
     return channel

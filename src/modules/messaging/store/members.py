@@ -157,18 +157,24 @@ async def place(connection: Connection, changes: Sequence[MembershipChange], rec
         )
 
 
-ACQUAINTANCES = """
+CONVERSES = """
+NOT EXISTS (SELECT FROM chat_channels c WHERE c.id = {place}.channel_id AND c.kind = 'direct' AND c.status = 'archived')
+"""
+"""A direct channel in which its two may not write is nothing that they share."""
+
+ACQUAINTANCES = f"""
 SELECT DISTINCT other.user_id FROM chat_participants other
 JOIN chat_participants own ON own.channel_id = other.channel_id AND own.user_id = $1 AND own.left_seq IS NULL
-WHERE other.user_id = ANY($2::text[]) AND other.left_seq IS NULL
+WHERE other.user_id = ANY($2::text[]) AND other.left_seq IS NULL AND {CONVERSES.format(place="own")}
 """
 
-ACQUAINTED = """
+ACQUAINTED = f"""
 SELECT k.user_id, k.other_id FROM unnest($1::text[], $2::text[]) AS k (user_id, other_id)
 WHERE EXISTS (
     SELECT FROM chat_participants own CROSS JOIN LATERAL (
         SELECT FROM chat_participants p
-        WHERE p.channel_id = own.channel_id AND p.user_id = k.other_id AND p.left_seq + 0 IS NULL OFFSET 0
+        WHERE p.channel_id = own.channel_id AND p.user_id = k.other_id AND p.left_seq + 0 IS NULL
+            AND {CONVERSES.format(place="p")} OFFSET 0
     ) other WHERE own.user_id = k.user_id AND own.left_seq IS NULL
 )
 """
@@ -182,12 +188,12 @@ SELECT DISTINCT p.user_id FROM unnest($1::uuid[]) AS k (channel_id) CROSS JOIN L
 
 
 async def acquaintances(connection: Connection, user_id: str, others: Collection[str]) -> set[str]:
-    """Return those of `others` who take part in something that this person takes part in."""
+    """Return those of `others` who converse in something that this person takes part in."""
     return {row[0] for row in await connection.fetch(ACQUAINTANCES, user_id, list(others))}
 
 
 async def acquainted(connection: Connection, pairs: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Return those of these pairs of people who take part in the same thing."""
+    """Return those of these pairs of people who converse in the same thing."""
     columns = [one for one, _ in pairs], [other for _, other in pairs]
     return {(row[0], row[1]) for row in await connection.fetch(ACQUAINTED, *columns)}
 

@@ -1,4 +1,4 @@
-"""How new messages become alerts: one for each recipient, channel and transport, however many messages there were."""
+"""How news become alerts: one for each recipient, thread and transport, however much there is to tell of it."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -7,20 +7,22 @@ from uuid import UUID
 
 import msgspec
 
+from modules.contacts.events import InviteAccepted, InviteEvent, InviteReminded
 from modules.messaging.events import MessageCreated
 from modules.notifications.domain.delivery import Delivery
 from modules.notifications.domain.verdicts import Decision, Send, noted
-from modules.notifications.ports import Span
+from modules.notifications.ports import Category, Span
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """New messages of a channel, for one recipient: up to which seq, how many, and when the first was sent."""
+    """News of a thread, for one recipient: up to which seq, how many, and when the first happened. See `ports.Span`."""
 
     user_id: str
-    channel_id: UUID
+    thread_id: UUID
     seq: int
     message_count: int
     begun_at: datetime
+    category: Category = "messages"
 
 
 class DueAlert(msgspec.Struct, frozen=True):
@@ -34,7 +36,8 @@ class DueAlert(msgspec.Struct, frozen=True):
 class OpenAlert(msgspec.Struct, frozen=True):
     """An alert that isn't decided yet, or was put off.
 
-    `begun_at`: when its first message was sent. `held_by`: why it was put off the last time; None if it wasn't yet.
+    `begun_at`: when the first that it tells of happened. `held_by`: why it was put off the last time; None if it
+    wasn't yet.
     """
 
     span: Span
@@ -65,6 +68,23 @@ def _of_channel(messages: list[MessageCreated]) -> list[Heard]:
     return [Heard(user_id, channel_id, seq, counts[user_id], begun[user_id]) for user_id, seq in newest.items()]
 
 
+def of_invites(events: Iterable[InviteEvent]) -> list[Heard]:
+    """Return who is to be alerted of which invitation, once each, in whatever order and however often it is told."""
+    newest: dict[tuple[str, UUID], Heard] = {}
+    for heard in map(_of_invite, events):
+        key = (heard.user_id, heard.thread_id)
+        if key not in newest or newest[key].seq < heard.seq:
+            newest[key] = heard
+    return list(newest.values())
+
+
+def _of_invite(event: InviteEvent) -> Heard:
+    accepted = isinstance(event, InviteAccepted)
+    who = event.invite.invitor if accepted else event.invite.invitee
+    seq = 1 + (event.reminders if isinstance(event, InviteReminded) else 0)
+    return Heard(who.user_id, event.invite.id, seq, 1, event.occurred_at, "invites")
+
+
 def delivery_of(
     alert: DueAlert, decision: Decision, *, delivery_id: UUID, unread_count: int, now: datetime
 ) -> Delivery:
@@ -73,8 +93,8 @@ def delivery_of(
         id=delivery_id,
         user_id=alert.span.user_id,
         transport=alert.transport,
-        category="messages",
-        channel_id=alert.span.channel_id,
+        category=alert.span.category,
+        thread_id=alert.span.thread_id,
         from_seq=alert.span.from_seq,
         to_seq=alert.span.to_seq,
         message_count=unread_count or alert.message_count,

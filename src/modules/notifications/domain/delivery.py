@@ -17,7 +17,7 @@ import msgspec
 
 from modules.notifications.domain.outcomes import Accepted, Ambiguous, Outcome, Refused, Report
 from modules.notifications.domain.verdicts import Decision, Postpone, Send, noted
-from modules.notifications.ports import Span
+from modules.notifications.ports import Category, Span
 
 State = Literal[
     "pending",
@@ -70,16 +70,16 @@ class IllegalTransition(Exception):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One message to one person by one transport, about messages `from_seq`..`to_seq` of a channel.
+    """One message to one person by one transport, about `from_seq`..`to_seq` of a thread, which `ports.Span` explains.
 
-    What isn't about messages has neither channel nor seqs.
+    What isn't about a thread has neither that nor seqs.
     """
 
     id: UUID
     user_id: str
     transport: str
-    category: str
-    channel_id: UUID | None
+    category: Category
+    thread_id: UUID | None
     from_seq: int | None
     to_seq: int | None
     message_count: int
@@ -103,10 +103,15 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def span(self) -> Span | None:
-        """The messages that it is about; None if it is about something else."""
-        if self.channel_id is None or self.from_seq is None or self.to_seq is None:
+        """What it is about; None if that is no thread."""
+        if self.thread_id is None or self.from_seq is None or self.to_seq is None:
             return None
-        return Span(self.user_id, self.channel_id, self.from_seq, self.to_seq)
+        return Span(self.user_id, self.thread_id, self.from_seq, self.to_seq, self.category)
+
+    @property
+    def messages(self) -> Span | None:
+        """The messages that it is about; None if it is about something else."""
+        return self.span if self.category == "messages" else None
 
 
 def move(delivery: Delivery, to: State, **changes: Any) -> Delivery:

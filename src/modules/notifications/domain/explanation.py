@@ -14,6 +14,7 @@ from modules.notifications.domain.delivery import Delivery
 from modules.notifications.domain.ladder import Earlier
 from modules.notifications.domain.reasons import MEANING
 from modules.notifications.domain.zones import Whereabouts
+from modules.notifications.ports import InviteNews, Span
 
 NAMES: Mapping[str, str] = {"push": "push", "sms": "SMS", "email": "e-mail"}
 LABEL = 14
@@ -25,8 +26,15 @@ SOURCES: Mapping[str, str] = {
 }
 
 
+WAITS: Mapping[InviteNews, str] = {
+    "received": "the invitation waits for their answer",
+    "reminder": "the invitation waits for their answer, and they were reminded",
+    "accepted": "their invitation was accepted",
+}
+
+
 class Step(msgspec.Struct, frozen=True):
-    """What is known of one transport. Without an open alert, the snapshot supposes one new message."""
+    """What is known of one transport. Without an open alert, the snapshot supposes that there is something new."""
 
     snapshot: Snapshot
     alert: OpenAlert | None
@@ -44,9 +52,17 @@ def explained(step: Step) -> list[str]:
 
 def _subject(step: Step) -> str:
     if step.alert is None:
-        return "no alert is open; of a new message the person"
-    span = step.alert.span
-    return f"of messages {span.from_seq} to {span.to_seq} the person"
+        new = "a new message" if step.snapshot.category == "messages" else "the next word of it"
+        return f"no alert is open; of {new} the person"
+    return f"of {_part(step.alert.span)} the person"
+
+
+def _part(span: Span | None) -> str:
+    """Name what an alert or a delivery is about. Of an invitation 1 is the first word, and others are reminders."""
+    if span is None:
+        return "nothing in particular"
+    what = "messages" if span.category == "messages" else "news of the invitation"
+    return f"{what} {span.from_seq} to {span.to_seq}"
 
 
 def _outcome(decision: Decision) -> str:
@@ -78,9 +94,11 @@ def _verdict(gate: gates.Gate, said: Callable[[Snapshot], str], s: Snapshot) -> 
 
 
 def _messages(s: Snapshot) -> str:
-    span = s.span
     if s.recipient is None or not s.recipient.active:
         return "nobody of this id, or deactivated"
+    if s.news != "messages":
+        return MEANING[s.ended] if s.ended else WAITS[s.news]
+    span = s.span
     if not span.is_participant:
         return "takes no part in the channel, or there is none of this id"
     muted = f", muted until {rfc3339(span.muted_until)}" if span.muted_until is not None else ""
@@ -91,7 +109,7 @@ def _reach(s: Snapshot) -> str:
     unreachable = gates.unreachable(s, s.transport)
     if unreachable is not None:
         return MEANING[unreachable]
-    if s.overtaken:
+    if gates.reachable(s) is not None:
         return MEANING["reached_otherwise"]
     many = len(s.target.subscriptions)
     return f"{many} subscription(s)" if s.transport == "push" else "has an address, and wants it"
@@ -110,7 +128,7 @@ def _place(where: Whereabouts) -> str:
 def _presence(s: Snapshot) -> str:
     if not s.attention.online:
         return "not online"
-    shown = "; this channel is on the screen" if s.channel_id in s.attention.on_screen else ""
+    shown = "; this channel is on the screen" if s.thread_id in s.attention.on_screen else ""
     return f"online, {'and uses a device' if s.attention.active else 'but idle'}{shown}"
 
 
@@ -134,7 +152,7 @@ def _quiet(s: Snapshot) -> str:
 def _grace(s: Snapshot) -> str:
     since = s.span.unread_since
     waits = f"waits {s.way.delay_s:g} s"
-    return f"{waits} after a message" if since is None else f"{waits}; the first unread is of {rfc3339(since)}"
+    return f"{waits} after the news" if since is None else f"{waits}; the first unread is of {rfc3339(since)}"
 
 
 def _turn(s: Snapshot) -> str:
@@ -171,8 +189,7 @@ def _transport(s: Snapshot) -> str:
 
 def _delivery(delivery: Delivery) -> str:
     reason = f" ({delivery.reason})" if delivery.reason else ""
-    span = f"messages {delivery.from_seq} to {delivery.to_seq}"
-    return f"{span}: {delivery.state}{reason} at {rfc3339(delivery.updated_at)}, {delivery.id}"
+    return f"{_part(delivery.span)}: {delivery.state}{reason} at {rfc3339(delivery.updated_at)}, {delivery.id}"
 
 
 def _line(label: str, text: str) -> str:
@@ -180,7 +197,7 @@ def _line(label: str, text: str) -> str:
 
 
 ASKED: tuple[tuple[str, gates.Gate, Callable[[Snapshot], str]], ...] = (
-    ("messages", gates.concerned, _messages),
+    ("news", gates.concerned, _messages),
     ("reach", gates.reachable, _reach),
     ("time zone", gates.somewhere, _zone),
     ("presence", gates.looking, _presence),

@@ -26,14 +26,16 @@ SHORT_HOLD = timedelta(minutes=1)
 """A better transport that is held back for longer isn't waited for: that may take until tomorrow."""
 FAILED = frozenset({"failed", "unknown"})
 
-OF_THE_MESSAGES: Mapping[Never, Callable[[Snapshot], bool]] = {
+OF_THE_NEWS: Mapping[Never, Callable[[Snapshot], bool]] = {
     "deactivated": lambda s: s.recipient is None or not s.recipient.active,
     "not_participant": lambda s: not s.span.is_participant,
+    "answered": lambda s: s.ended == "answered",
+    "withdrawn": lambda s: s.ended == "withdrawn",
     "deleted": lambda s: s.span.unread_count == 0 and s.span.deleted_count > 0,
     "read": lambda s: s.span.unread_count == 0,
     "muted": lambda s: _ahead(s.span.muted_until, s.now),
 }
-"""Why nobody need hear of these messages, by whatever transport."""
+"""Why nobody need hear of it, by whatever transport."""
 
 OF_THE_WAY: Mapping[Never, Callable[[Snapshot, str], bool]] = {
     "preferences": lambda s, way: (
@@ -54,8 +56,8 @@ def unreachable(s: Snapshot, transport: str) -> Never | None:
 
 
 def concerned(s: Snapshot) -> Decision | None:
-    """Whether these messages still concern the person."""
-    return next((Suppress(reason) for reason, holds in OF_THE_MESSAGES.items() if holds(s)), None)
+    """Whether it still concerns the person."""
+    return next((Suppress(reason) for reason, holds in OF_THE_NEWS.items() if holds(s)), None)
 
 
 def reachable(s: Snapshot) -> Decision | None:
@@ -63,7 +65,7 @@ def reachable(s: Snapshot) -> Decision | None:
     reason = unreachable(s, s.transport)
     if reason is not None:
         return Suppress(reason)
-    return Suppress("reached_otherwise") if s.overtaken else None
+    return Suppress("reached_otherwise") if s.overtaken or _needs_no_more(s) else None
 
 
 def somewhere(s: Snapshot) -> Decision | None:
@@ -79,9 +81,11 @@ def somewhere(s: Snapshot) -> Decision | None:
 def looking(s: Snapshot) -> Decision | None:
     """Whether they are looking at the channel, or at a device: then they see it, or are asked about soon."""
     again = s.now + max(timedelta(seconds=s.recheck_s), AT_LEAST)
-    if s.channel_id in s.attention.on_screen:
+    if s.thread_id in s.attention.on_screen:
         return Postpone(again, "on_screen")
-    return Postpone(again, "online_active") if s.attention.online and s.attention.active else None
+    if not (s.attention.online and s.attention.active):
+        return None
+    return Suppress("seen") if _seen(s) else Postpone(again, "online_active")
 
 
 def paused(s: Snapshot) -> Decision | None:
@@ -141,6 +145,17 @@ def whereabouts_of(s: Snapshot, quiet: QuietHours) -> Whereabouts | None:
     """Return where the person's quiet hours are reckoned."""
     profile = None if s.recipient is None else s.recipient.time_zone
     return whereabouts(quiet.time_zone, profile, s.target.phone, s.default_zone)
+
+
+def _needs_no_more(s: Snapshot) -> bool:
+    """An acceptance asks nothing of anybody: told by one transport, it is told."""
+    return s.news == "accepted" and any(better.progress == "accepted" for better in s.earlier)
+
+
+def _seen(s: Snapshot) -> bool:
+    """Whether they used a device after an acceptance: nothing marks that as read, but their pages were told of it."""
+    since = s.span.unread_since
+    return s.news == "accepted" and since is not None and since + timedelta(seconds=s.away_after_s) <= s.now
 
 
 def _wanted(s: Snapshot) -> QuietHours | None:

@@ -6,6 +6,8 @@ from typing import Literal, TypeAlias
 Never: TypeAlias = Literal[
     "deactivated",
     "not_participant",
+    "answered",
+    "withdrawn",
     "deleted",
     "read",
     "muted",
@@ -17,6 +19,7 @@ Never: TypeAlias = Literal[
     "opted_out",
     "reached_otherwise",
     "time_zone_unknown",
+    "seen",
 ]
 """Why something is never sent."""
 
@@ -45,6 +48,8 @@ Reason: TypeAlias = Never | NotNow | Now
 MEANING: Mapping[Reason, str] = {
     "deactivated": "the person is gone",
     "not_participant": "they take no part in the channel",
+    "answered": "the invitation was answered",
+    "withdrawn": "the invitation was revoked, or its time is over",
     "deleted": "what they hadn't seen was deleted",
     "read": "nothing is left that they haven't seen",
     "muted": "they muted the channel",
@@ -54,20 +59,21 @@ MEANING: Mapping[Reason, str] = {
     "no_subscription": "no browser is subscribed to push",
     "invalid_address": "the provider says that nothing can be sent to this address",
     "opted_out": "the address wants no more of it",
-    "reached_otherwise": "a later step has told them already",
+    "reached_otherwise": "another step has told them already",
     "time_zone_unknown": "quiet hours apply, and nobody knows where they are",
+    "seen": "they have used a device since",
     "on_screen": "the channel is on the screen of a device that they use",
     "online_active": "they are using a device",
     "paused": "they paused notifications",
     "quiet_hours": "it is quiet where they are, or about to be",
-    "grace": "the message is too young",
+    "grace": "it is too young",
     "waiting_for_push": "push goes first, or needs time to be noticed",
     "waiting_for_sms": "SMS goes first, or needs time to be noticed",
     "on_hold": "the transport is held back because its provider fails",
     "cost_cap": "the deployment's SMS of the day are used up",
     "cost_cap_recipient": "the person's SMS of the day are used up",
     "first_choice": "no better transport is possible",
-    "stayed_unread": "a better transport was accepted, and it stayed unread",
+    "stayed_unread": "a better transport was accepted, and it stayed unread or unanswered",
     "others_failed": "a better transport failed, or nobody knows what became of it",
 }
 """Each reason in words, for operators."""

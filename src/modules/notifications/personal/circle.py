@@ -42,6 +42,10 @@ class Circle:
         if self._visitors.connections_of(user_id):
             self._people.one(user_id)
 
+    def anyone_changed(self) -> None:
+        """Look again who everybody's contacts are: changes may have been missed."""
+        self._people.everything()
+
     async def _look(self, user_ids: Collection[str] | None) -> None:
         for user_id in list(self._visitors.people if user_ids is None else user_ids):
             for connection in self._visitors.connections_of(user_id):

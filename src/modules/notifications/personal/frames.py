@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from kernel.clock import Timestamp
+from modules.contacts.events import Invite, Named
 from realtime import frames
 from realtime.frames import Auth, Ping
 
@@ -48,3 +49,45 @@ class Notice(PersonalFrame, frozen=True, tag="notice"):
     title: str
     body: str
     link: str | UnsetType = UNSET
+
+
+class InviteFrame(PersonalFrame, frozen=True):
+    """Base of what is told of an invitation. `invite`: all of it, as it is now."""
+
+    invite: Invite
+
+
+class InviteReceived(InviteFrame, frozen=True, tag="invite.received"):
+    """Somebody invites this person. Told to the invitee."""
+
+
+class InviteAccepted(InviteFrame, frozen=True, tag="invite.accepted"):
+    """The invitee said yes. Told to both."""
+
+
+class InviteDeclined(InviteFrame, frozen=True, tag="invite.declined"):
+    """The invitee said no. Told to both."""
+
+
+class InviteRevoked(InviteFrame, frozen=True, tag="invite.revoked"):
+    """The invitor took it back, or one of the two was deactivated. Told to both."""
+
+
+class InviteExpired(InviteFrame, frozen=True, tag="invite.expired"):
+    """Nobody answered in time. Told to both."""
+
+
+class InviteReminder(InviteFrame, frozen=True, tag="invite.reminder"):
+    """An invitation still waits for its answer. Told to the invitee."""
+
+
+class ContactAdded(PersonalFrame, frozen=True, tag="contact.added"):
+    """`user` is a contact from now on. Each of the two is told of the other."""
+
+    user: Named
+
+
+class ContactRemoved(PersonalFrame, frozen=True, tag="contact.removed"):
+    """`user` is no contact any more, whoever of the two wanted it. Each is told of the other."""
+
+    user: Named

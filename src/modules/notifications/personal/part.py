@@ -14,6 +14,7 @@ from kernel.database import Database
 from kernel.http.idempotency import Idempotency
 from kernel.settings import Settings
 from kernel.signals import Signals
+from modules.contacts.events import CONTACTS_SIGNAL
 from modules.identity.events import USER_SIGNAL, UserDeactivated
 from modules.messaging.events import ChannelRead, MessageCreated, MessageDeleted, ParticipantLeft
 from modules.notifications.personal.badges import AWAY_SIGNAL, Badges
@@ -101,8 +102,10 @@ class PersonalSockets:
     def listen(self, signals: Signals) -> None:
         """Hear what other instances change."""
         signals.on(USER_SIGNAL, self.expulsion.user_changed)
+        signals.on(CONTACTS_SIGNAL, self.circle.changed)
         signals.on(AWAY_SIGNAL, self.badges.other_was_away)
         signals.on_doubt(self.expulsion.anyone_changed)
+        signals.on_doubt(self.circle.anyone_changed)
         signals.on_doubt(self.badges.missed_something)
 
     async def start(self) -> None:

@@ -1,8 +1,9 @@
-"""Open alerts. One row a person, channel and transport: the open alert, and how far they were alerted before.
+"""Open alerts. One row a person, thread and transport: the open alert, and how far they were alerted before.
 
 Ranges don't overlap because each begins where the last one ended. They may be contiguous because the log is gap-free
 and commits in order: when the event of seq 8 is heard, 7 is readable, so an alert up to 8 is about 7 as well, and
-the event of 7, should it come later, changes nothing.
+the event of 7, should it come later, changes nothing. Of an invitation the same is true: who is told of its reminder
+knows of the invitation.
 
 Whoever takes due alerts moves their `due_at` ahead: that hides them from others while they are decided on, without a
 lock, and brings them back should the worker die. Rows are always locked in the order of their keys: no deadlocks.
@@ -20,15 +21,15 @@ from modules.notifications.domain.alerts import DueAlert, Heard, OpenAlert
 from modules.notifications.domain.verdicts import Postpone, noted
 from modules.notifications.ports import Span
 
-KEY = "user_id, channel_id, transport"
-SAME = "alert.user_id = {0}.user_id AND alert.channel_id = {0}.channel_id AND alert.transport = {0}.transport"
+KEY = "user_id, thread_id, transport"
+SAME = "alert.user_id = {0}.user_id AND alert.thread_id = {0}.thread_id AND alert.transport = {0}.transport"
 
 HEAR = f"""
-INSERT INTO notification_alerts AS alert ({KEY}, to_seq, message_count, begun_at, due_at)
-SELECT user_id, channel_id, transport, seq, message_count, begun_at, begun_at + delay
-FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::int[], $5::timestamptz[])
-    AS heard (user_id, channel_id, seq, message_count, begun_at)
-CROSS JOIN unnest($6::text[], $7::interval[]) AS way (transport, delay)
+INSERT INTO notification_alerts AS alert ({KEY}, category, to_seq, message_count, begun_at, due_at)
+SELECT user_id, thread_id, transport, category, seq, message_count, begun_at, begun_at + delay
+FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::int[], $5::timestamptz[], $6::text[])
+    AS heard (user_id, thread_id, seq, message_count, begun_at, category)
+CROSS JOIN unnest($7::text[], $8::interval[]) AS way (transport, delay)
 ORDER BY {KEY}
 ON CONFLICT ({KEY}) DO UPDATE SET
     to_seq = greatest(alert.to_seq, excluded.to_seq),
@@ -44,15 +45,15 @@ UPDATE notification_alerts AS alert SET due_at = $2
 FROM (SELECT {KEY} FROM notification_alerts WHERE due_at <= $1 ORDER BY due_at LIMIT $3
       FOR UPDATE SKIP LOCKED) AS due
 WHERE {SAME.format("due")}
-RETURNING alert.user_id, alert.channel_id, alert.alerted_to + 1 AS from_seq, alert.to_seq, alert.transport,
-    alert.message_count
+RETURNING alert.user_id, alert.thread_id, alert.alerted_to + 1 AS from_seq, alert.to_seq, alert.category,
+    alert.transport, alert.message_count
 """
 
 STILL_HELD = f"""
-SELECT alert.user_id, alert.channel_id, alert.transport FROM notification_alerts AS alert
+SELECT alert.user_id, alert.thread_id, alert.transport FROM notification_alerts AS alert
 JOIN unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[]) AS held ({KEY}, from_seq)
   ON {SAME.format("held")} AND alert.alerted_to + 1 = held.from_seq
-WHERE alert.due_at = $5 ORDER BY alert.user_id, alert.channel_id, alert.transport FOR UPDATE OF alert
+WHERE alert.due_at = $5 ORDER BY alert.user_id, alert.thread_id, alert.transport FOR UPDATE OF alert
 """
 
 CLOSE = f"""
@@ -77,8 +78,8 @@ WHERE {SAME.format("later")}
 NEXT_DUE = "SELECT min(due_at) FROM notification_alerts WHERE due_at IS NOT NULL"
 
 OPEN = f"""
-SELECT {KEY}, alerted_to + 1 AS from_seq, to_seq, message_count, begun_at, due_at, held_by FROM notification_alerts
-WHERE user_id = $1 AND due_at IS NOT NULL ORDER BY channel_id, due_at
+SELECT {KEY}, category, alerted_to + 1 AS from_seq, to_seq, message_count, begun_at, due_at, held_by
+FROM notification_alerts WHERE user_id = $1 AND due_at IS NOT NULL ORDER BY thread_id, due_at
 """
 
 BRING_FORWARD = f"""
@@ -90,14 +91,14 @@ WHERE {SAME.format("theirs")}
 
 
 class Delays:
-    """How long each transport waits after the first message, as columns."""
+    """How long each transport waits after the first of the news, as columns."""
 
     def __init__(self, delays_s: Mapping[str, float]) -> None:
         self.columns = list(delays_s), [timedelta(seconds=seconds) for seconds in delays_s.values()]
 
 
 async def hear(connection: Connection, heard: Sequence[Heard], delays: Delays) -> None:
-    """Start or stretch alerts of every transport; at most one entry a person and channel. The first delay is kept."""
+    """Start or stretch alerts of every transport; at most one entry a person and thread. The first delay is kept."""
     columns = zip(*map(msgspec.structs.astuple, heard), strict=True)
     await connection.execute(HEAR, *map(list, columns), *delays.columns)
 
@@ -113,7 +114,7 @@ async def still_held(connection: Connection, taken: Sequence[DueAlert], hidden_u
     from_seqs = [alert.span.from_seq for alert in taken]
     rows = await connection.fetch(STILL_HELD, *_keys(taken), from_seqs, hidden_until)
     ours = {tuple(row.values()) for row in rows}
-    return [alert for alert in taken if (alert.span.user_id, alert.span.channel_id, alert.transport) in ours]
+    return [alert for alert in taken if (alert.span.user_id, alert.span.thread_id, alert.transport) in ours]
 
 
 async def close(connection: Connection, done: Sequence[DueAlert], now: datetime, delays: Delays) -> None:
@@ -136,7 +137,7 @@ async def next_due(connection: Connection) -> datetime | None:
 
 
 async def open_of(connection: Connection, user_id: str) -> list[OpenAlert]:
-    """Return a person's open alerts, by channel, those due first at the front."""
+    """Return a person's open alerts, by thread, those due first at the front."""
     return [
         OpenAlert(
             span=_span(row),
@@ -159,10 +160,10 @@ def _keys(alerts: Sequence[DueAlert]) -> tuple[list[str], list[UUID], list[str]]
     spans = [alert.span for alert in alerts]
     return (
         [span.user_id for span in spans],
-        [span.channel_id for span in spans],
+        [span.thread_id for span in spans],
         [alert.transport for alert in alerts],
     )
 
 
 def _span(row: "asyncpg.Record") -> Span:
-    return Span(row["user_id"], row["channel_id"], row["from_seq"], row["to_seq"])
+    return Span(row["user_id"], row["thread_id"], row["from_seq"], row["to_seq"], row["category"])

@@ -1,6 +1,6 @@
 """The ledger, which is also the queue.
 
-Rows are locked with NO KEY UPDATE: the next row of the same person and channel refers to them, and must not wait.
+Rows are locked with NO KEY UPDATE: the next row of the same person and thread refers to them, and must not wait.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -13,7 +13,7 @@ from kernel.database import Connection
 from modules.notifications.domain.delivery import Delivery
 
 COLUMNS = """
-id, user_id, transport, category, channel_id, from_seq, to_seq, message_count, state, reason, provider_id, attempts,
+id, user_id, transport, category, thread_id, from_seq, to_seq, message_count, state, reason, provider_id, attempts,
 failures, lost_attempt, due_at, claim_id, lease_until, created_at, updated_at
 """
 
@@ -57,7 +57,7 @@ ORDER BY id DESC LIMIT $4
 """
 
 LAST_OF = f"""
-SELECT {COLUMNS} FROM notification_deliveries WHERE user_id = $1 AND channel_id = $2 AND transport = $3
+SELECT {COLUMNS} FROM notification_deliveries WHERE user_id = $1 AND thread_id = $2 AND transport = $3
 ORDER BY to_seq DESC LIMIT $4
 """
 
@@ -71,7 +71,7 @@ WHERE d.id = theirs.id
 
 
 async def add(connection: Connection, deliveries: Sequence[Delivery]) -> None:
-    """Insert rows. The database refuses one whose range overlaps another of the person and channel."""
+    """Insert rows. The database refuses one whose range overlaps another of the person and thread."""
     columns = zip(*(msgspec.structs.astuple(delivery) for delivery in deliveries), strict=True)
     await connection.execute(ADD, *map(list, columns))
 
@@ -109,9 +109,9 @@ async def listing(
     return [_delivery(row) for row in await connection.fetch(LIST, user_id, state, before, limit)]
 
 
-async def last_of(connection: Connection, user_id: str, channel_id: UUID, transport: str, limit: int) -> list[Delivery]:
-    """Return the newest deliveries to a person about a channel by a transport, newest first."""
-    return [_delivery(row) for row in await connection.fetch(LAST_OF, user_id, channel_id, transport, limit)]
+async def last_of(connection: Connection, user_id: str, thread_id: UUID, transport: str, limit: int) -> list[Delivery]:
+    """Return the newest deliveries to a person about a thread by a transport, newest first."""
+    return [_delivery(row) for row in await connection.fetch(LAST_OF, user_id, thread_id, transport, limit)]
 
 
 async def bring_forward(

@@ -1,4 +1,4 @@
-"""How far each transport has come with a message."""
+"""How far each transport has come with a message, or another piece of news."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
@@ -11,13 +11,13 @@ from modules.notifications.domain.ladder import LADDER, Earlier, Progress
 PROGRESS = """
 SELECT asked.i, way.name, d.state, d.reason, d.due_at, d.updated_at,
     alert.due_at AS open_until, alert.held_by
-FROM unnest($1::text[], $2::uuid[], $3::bigint[]) WITH ORDINALITY AS asked (user_id, channel_id, seq, i)
+FROM unnest($1::text[], $2::uuid[], $3::bigint[]) WITH ORDINALITY AS asked (user_id, thread_id, seq, i)
 CROSS JOIN unnest($4::text[]) AS way (name)
-LEFT JOIN notification_alerts AS alert ON alert.user_id = asked.user_id AND alert.channel_id = asked.channel_id
+LEFT JOIN notification_alerts AS alert ON alert.user_id = asked.user_id AND alert.thread_id = asked.thread_id
     AND alert.transport = way.name AND asked.seq > alert.alerted_to AND asked.seq <= alert.to_seq
 LEFT JOIN LATERAL (
     SELECT * FROM notification_deliveries AS d
-    WHERE d.user_id = asked.user_id AND d.channel_id = asked.channel_id AND d.transport = way.name
+    WHERE d.user_id = asked.user_id AND d.thread_id = asked.thread_id AND d.transport = way.name
       AND d.to_seq >= asked.seq ORDER BY d.to_seq LIMIT 1
 ) AS d ON d.from_seq <= asked.seq
 """
@@ -35,11 +35,11 @@ PROGRESS_OF: Mapping[object, Progress] = {
 }
 
 Question = tuple[str, UUID, int]
-"""A person, a channel and the seq of a message."""
+"""A person, a thread and a seq of it."""
 
 
 async def progress(connection: Connection, questions: Sequence[Question]) -> list[Mapping[str, Earlier]]:
-    """Return, for each message asked for, how far each transport has come with it."""
+    """Return, for each seq asked for, how far each transport has come with it."""
     found: list[dict[str, Earlier]] = [{} for _ in questions]
     columns = [list(column) for column in zip(*questions, strict=True)] or [[], [], []]
     for row in await connection.fetch(PROGRESS, *columns, list(LADDER)):

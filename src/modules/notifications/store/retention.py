@@ -1,8 +1,9 @@
 """Removing what is old enough, a bounded batch a transaction.
 
 A removed delivery leaves no hole that anything could be alerted into: how far a person was alerted is kept with the
-alert, and the newest delivery of every chain stays. The one behind a removed one is marked as `cut`, so that it need
-not refer to it.
+alert, and the newest delivery of every channel's chain stays. The one behind a removed one is marked as `cut`, so that
+it need not refer to it. Of invitations, which end and are never heard of again, nothing stays: with the last delivery
+goes the alert.
 """
 
 from datetime import datetime
@@ -17,11 +18,11 @@ SELECT id, created_at < $2 AS old FROM notification_deliveries WHERE $1::uuid IS
 """
 
 TAKE = """
-SELECT d.id, d.user_id, d.channel_id, d.transport, d.to_seq + 1 AS next_seq FROM notification_deliveries AS d
+SELECT d.id, d.user_id, d.thread_id, d.transport, d.category, d.to_seq + 1 AS next_seq FROM notification_deliveries AS d
 WHERE d.id = ANY($1) AND d.updated_at < $2 AND d.state NOT IN ('pending', 'claimed', 'sending', 'unknown')
-  AND (d.channel_id IS NULL OR EXISTS (
+  AND (d.thread_id IS NULL OR d.category = 'invites' OR EXISTS (
       SELECT FROM notification_deliveries AS next
-      WHERE next.user_id = d.user_id AND next.channel_id = d.channel_id AND next.transport = d.transport
+      WHERE next.user_id = d.user_id AND next.thread_id = d.thread_id AND next.transport = d.transport
         AND next.from_seq = d.to_seq + 1
   ))
 FOR UPDATE OF d SKIP LOCKED
@@ -29,12 +30,23 @@ FOR UPDATE OF d SKIP LOCKED
 
 CUT = """
 UPDATE notification_deliveries AS next SET cut = true
-FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[]) AS gone (user_id, channel_id, transport, next_seq)
-WHERE next.user_id = gone.user_id AND next.channel_id = gone.channel_id AND next.transport = gone.transport
+FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[]) AS gone (user_id, thread_id, transport, next_seq)
+WHERE next.user_id = gone.user_id AND next.thread_id = gone.thread_id AND next.transport = gone.transport
   AND next.from_seq = gone.next_seq
 """
 
 REMOVE = "DELETE FROM notification_deliveries WHERE id = ANY($1)"
+
+FORGET = """
+DELETE FROM notification_alerts AS alert
+USING unnest($1::text[], $2::uuid[], $3::text[]) AS gone (user_id, thread_id, transport)
+WHERE alert.user_id = gone.user_id AND alert.thread_id = gone.thread_id AND alert.transport = gone.transport
+  AND alert.category = 'invites' AND alert.due_at IS NULL
+  AND NOT EXISTS (
+      SELECT FROM notification_deliveries AS d
+      WHERE d.user_id = alert.user_id AND d.thread_id = alert.thread_id AND d.transport = alert.transport
+  )
+"""
 
 REMOVE_ANSWERS = """
 DELETE FROM notification_answers WHERE provider_id IN (
@@ -68,9 +80,10 @@ async def remove_deliveries(
     old = [row["id"] for row in seen if row["old"]]
     gone = await connection.fetch(TAKE, old, before)
     if gone:
-        columns = [[row[name] for row in gone] for name in ("user_id", "channel_id", "transport", "next_seq")]
+        columns = [[row[name] for row in gone] for name in ("user_id", "thread_id", "transport", "next_seq")]
         await connection.execute(CUT, *columns)
         await connection.execute(REMOVE, [row["id"] for row in gone])
+        await connection.execute(FORGET, *columns[:3])
     return (old[-1] if len(old) == limit else None), len(gone)
 
 

@@ -7,6 +7,7 @@ import msgspec
 
 from modules.notifications.domain.addresses import Subscription, Target
 from modules.notifications.domain.outcomes import Outcome
+from modules.notifications.ports import Category
 from modules.notifications.wording.words import Words
 
 __all__ = ["TIMEOUT_S", "Outgoing", "Subscription", "Target", "Transport", "Words"]
@@ -21,11 +22,21 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     delivery_id: UUID
     attempt: int
     user_id: str
-    channel_id: UUID | None
-    category: str
+    thread_id: UUID | None
+    category: Category
     to: Target
     words: Words
     validity_s: int
+
+    @property
+    def channel_id(self) -> UUID | None:
+        """The channel whose messages it tells of; None if it tells of something else."""
+        return self.thread_id if self.category == "messages" else None
+
+    @property
+    def invite_id(self) -> UUID | None:
+        """The invitation that it tells of; None if it tells of something else."""
+        return self.thread_id if self.category == "invites" else None
 
 
 class Transport(Protocol):

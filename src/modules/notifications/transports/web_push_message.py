@@ -35,6 +35,7 @@ def payload(message: Outgoing) -> bytes:
         "link": words.link,
         "tag": tag(message),
         "channel_id": message.channel_id,
+        "invite_id": message.invite_id,
         "category": message.category,
     }
     for name, share in (("title", 2), ("body", 1)):
@@ -44,11 +45,11 @@ def payload(message: Outgoing) -> bytes:
 
 def tag(message: Outgoing) -> str:
     """Return what notifications about the same thing share, so that a newer one takes the place of an older."""
-    return message.category if message.channel_id is None else f"{message.category}:{message.channel_id}"
+    return message.category if message.thread_id is None else f"{message.category}:{message.thread_id}"
 
 
 def headers(message: Outgoing, authorization: str) -> dict[str, str]:
-    """Return the headers. A push that a sleeping browser hasn't got yet is replaced by the next about the channel."""
+    """Return the headers. A push that a sleeping browser hasn't got yet is replaced by the next of its thread."""
     topic = base64.urlsafe_b64encode(hashlib.sha256(tag(message).encode()).digest()).decode()[:TOPIC_CHARS]
     return {
         "Authorization": authorization,

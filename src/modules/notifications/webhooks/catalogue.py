@@ -14,6 +14,16 @@ import msgspec
 
 from bus import Event, event_name
 from kernel.clock import Timestamp, rfc3339
+from modules.contacts.events import (
+    ContactAdded,
+    ContactRemoved,
+    InviteAccepted,
+    InviteCreated,
+    InviteDeclined,
+    InviteExpired,
+    InviteReminded,
+    InviteRevoked,
+)
 from modules.identity.events import UserDeactivated, UserUpdated
 from modules.messaging.events import (
     ChannelRead,
@@ -32,6 +42,14 @@ PUBLISHED: tuple[type[Event], ...] = (
     ParticipantJoined,
     ParticipantLeft,
     ChannelRead,
+    InviteCreated,
+    InviteAccepted,
+    InviteDeclined,
+    InviteRevoked,
+    InviteExpired,
+    InviteReminded,
+    ContactAdded,
+    ContactRemoved,
     UserUpdated,
     UserDeactivated,
     DeliveryChanged,

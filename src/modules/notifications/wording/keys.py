@@ -16,6 +16,7 @@ class Shape(msgspec.Struct, frozen=True):
 
 
 PLAIN = Shape()
+NAMED = Shape(frozenset({"name"}))
 
 SHAPES: Mapping[str, Shape] = {
     # An alert: a title for push, and one line for every medium.
@@ -24,12 +25,24 @@ SHAPES: Mapping[str, Shape] = {
     "messages.text_from": Shape(frozenset({"count", "name"}), counts="count"),
     "messages.text_from_several": Shape(frozenset({"count", "names"}), counts="count"),
     "names.and_others": Shape(frozenset({"name", "others"}), counts="others"),
+    # An alert about an invitation: the same, with the name of the other one, where there is one to show.
+    "invites.received_title": PLAIN,
+    "invites.received": PLAIN,
+    "invites.received_from": NAMED,
+    "invites.reminder_title": PLAIN,
+    "invites.reminder": PLAIN,
+    "invites.reminder_from": NAMED,
+    "invites.accepted_title": PLAIN,
+    "invites.accepted": PLAIN,
+    "invites.accepted_from": NAMED,
     # Answers to an SMS.
     "sms.stop_reply": PLAIN,
     "sms.help_reply": PLAIN,
     # Around the line in an e-mail.
     "email.open": PLAIN,
     "email.why": PLAIN,
+    "email.open_invite": PLAIN,
+    "email.why_invite": PLAIN,
     "email.unsubscribe": PLAIN,
     # The page behind the link to unsubscribe.
     "unsubscribe.title": PLAIN,

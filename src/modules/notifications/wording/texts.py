@@ -9,6 +9,7 @@ import structlog
 from babel.numbers import format_decimal
 
 from kernel.settings import Settings, SettingsError
+from modules.notifications.ports import InviteNews
 from modules.notifications.wording.catalogue import CatalogueError, Entry, read
 from modules.notifications.wording.keys import SHAPES
 from modules.notifications.wording.languages import Language, babel_locale, canonical, looked_up
@@ -53,17 +54,32 @@ class Texts:
             locale=self.language(locale).tag,
         )
 
+    def invite_words(self, locale: str | None, news: InviteNews, name: str, link: str) -> Words:
+        """Say what there is to tell of an invitation. `name`: the display name of the other one."""
+        shown = self._shown(locale, name)
+        key = f"invites.{news}"
+        return Words(
+            title=self.say(locale, f"{key}_title"),
+            text=self.say(locale, f"{key}_from", name=shown) if shown else self.say(locale, key),
+            link=link,
+            locale=self.language(locale).tag,
+        )
+
     def _who_wrote(self, locale: str | None, count: int, number: str, senders: Sequence[str]) -> str:
-        name = harmless(senders[-1]) if senders else ""
+        name = self._shown(locale, senders[-1]) if senders else ""
         if not name:
             return self.say(locale, "messages.text", number=count, count=number)
-        name = isolated(name, among_right_to_left=self.language(locale).right_to_left)
         others = len(senders) - 1
         if not others:
             return self.say(locale, "messages.text_from", number=count, count=number, name=name)
         shown = self._number(locale, others)
         names = self.say(locale, "names.and_others", number=others, name=name, others=shown)
         return self.say(locale, "messages.text_from_several", number=count, count=number, names=names)
+
+    def _shown(self, locale: str | None, name: str) -> str:
+        """Return somebody's name as it stands in a sentence; empty if nothing of it can be shown."""
+        plain = harmless(name)
+        return plain and isolated(plain, among_right_to_left=self.language(locale).right_to_left)
 
     def _number(self, locale: str | None, number: int) -> str:
         return format_decimal(number, locale=babel_locale(self.language(locale).tag))

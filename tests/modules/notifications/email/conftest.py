@@ -26,7 +26,7 @@ def outgoing(
         "delivery_id": uuid4(),
         "attempt": 1,
         "user_id": "bo",
-        "channel_id": CHANNEL,
+        "thread_id": CHANNEL,
         "category": "messages",
         "to": Target(email=address),
         "words": texts.words(locale, count, senders, LINK),

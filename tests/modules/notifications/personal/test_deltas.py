@@ -1,7 +1,7 @@
-"""What other modules publish is told by one entry, as contacts and invitations will be; contacts are those of now."""
+"""What other modules publish is told by one entry, as contacts and invitations are; contacts are those of now."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -33,6 +33,9 @@ class Befriended(Event, frozen=True, tag="tests.people.befriended"):
     """Two people know each other."""
 
     user_ids: list[str]
+
+
+FRIENDS = [Delta(Befriended, lambda event: [(event.user_ids, WELCOME)], changes_contacts=True)]
 
 
 class Friends:
@@ -79,9 +82,11 @@ async def heard(page: Connection, **members: Any) -> list[dict[str, Any]]:
 
 
 @asynccontextmanager
-async def place(database: Database, settings: Settings) -> AsyncIterator[Place]:
-    """Wire an instance in this process."""
-    hub, bus, friends = Hub(), Bus(), Friends()
+async def place(
+    database: Database, settings: Settings, *, hub: Hub | None = None, deltas: Sequence[Delta] = FRIENDS
+) -> AsyncIterator[Place]:
+    """Wire an instance in this process. `hub`: one that is connected with others."""
+    hub, bus, friends = hub or Hub(), Bus(), Friends()
     identity = IdentityModule(settings=settings, database=database, bus=bus)
     watchers = Watchers(hub, MemoryPresence(hub, 300))
     sockets = PersonalSockets(
@@ -100,7 +105,7 @@ async def place(database: Database, settings: Settings) -> AsyncIterator[Place]:
         people=identity.directory,
         counts=Counts(database),
         contacts=friends,
-        deltas=[Delta(Befriended, lambda event: [(event.user_ids, WELCOME)], changes_contacts=True)],
+        deltas=deltas,
     )
     sockets.subscribe(bus)
     await watchers.start()

@@ -3,6 +3,7 @@
 Sources: RFC 5322 (threads), RFC 3834 (automatic mail isn't answered), RFC 2369 and RFC 8058 (unsubscribing).
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from email.header import Header
 from email.headerregistry import Address
@@ -13,12 +14,20 @@ from typing import Any
 from urllib.parse import quote
 
 from kernel.smtp_url import Mailbox, SmtpServer
+from modules.notifications.ports import Category
 from modules.notifications.transports import Outgoing
 from modules.notifications.wording.texts import Texts
 
 LONGEST_WORD = 75
 """Of an encoded word: RFC 2047, 2."""
 AS_THEY_ARE = frozenset({"list-unsubscribe", "references", "in-reply-to", "message-id"})
+THREADS: Mapping[Category, str] = {"messages": "channel", "invites": "invite"}
+"""What mails of one thread refer to, though it was never sent: so mail programs show them together."""
+AROUND: Mapping[Category, Mapping[str, str]] = {
+    "messages": {"open": "email.open", "why": "email.why", "unsubscribe": "email.unsubscribe"},
+    "invites": {"open": "email.open_invite", "why": "email.why_invite", "unsubscribe": "email.unsubscribe"},
+}
+"""The texts around the line."""
 PAGE = """<!DOCTYPE html>
 <html lang="{lang}" dir="{dir}">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{text}</title></head>
@@ -65,8 +74,8 @@ def compose(message: Outgoing, server: SmtpServer, to: Address, off: str, texts:
     mail["Subject"] = message.words.text
     mail["Date"] = now
     mail["Message-ID"] = message_id(message, server)
-    if message.channel_id is not None:
-        mail["In-Reply-To"] = mail["References"] = f"<channel.{message.channel_id}@{domain}>"
+    if message.thread_id is not None:
+        mail["In-Reply-To"] = mail["References"] = f"<{THREADS[message.category]}.{message.thread_id}@{domain}>"
     mail["Auto-Submitted"] = "auto-generated"
     mail["X-Auto-Response-Suppress"] = "DR, RN, NRN, OOF, AutoReply"
     mail["List-Unsubscribe"] = ", ".join([f"<{off}>", *_by_mail(server.unsubscribe)])
@@ -89,7 +98,7 @@ def message_id(message: Outgoing, server: SmtpServer) -> str:
 
 def _write(mail: EmailMessage, message: Outgoing, off: str, texts: Texts) -> None:
     words = message.words
-    said = {key: texts.say(words.locale, f"email.{key}") for key in ("open", "why", "unsubscribe")}
+    said = {name: texts.say(words.locale, key) for name, key in AROUND[message.category].items()}
     mail.set_content(
         f"{words.text}\n\n{said['open']}:\n{words.link}\n\n-- \n{said['why']}\n{said['unsubscribe']}:\n{off}\n"
     )

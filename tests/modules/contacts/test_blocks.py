@@ -1,0 +1,147 @@
+"""Blocks: what they end, and that from the other side they look like nobody."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from kernel.clock import now
+from tests.support.acquaintance import Circle, circle
+from tests.support.databases import Databases, execute
+from tests.support.party import party, refused
+from tests.support.servers import Host, Server, running_server
+
+MAX_BLOCKS = 10_000
+
+
+@pytest.fixture(scope="module")
+def server(postgres: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of a host that decides itself who meets whom: there blocks are all that parts people."""
+    folder = tmp_path_factory.mktemp("free")
+    with postgres.fresh() as dsn, running_server(dsn, folder, PARLEY_REQUIRE_CONTACT="false") as running:
+        yield running
+
+
+@pytest.fixture
+async def three(host: Host) -> AsyncIterator[Circle]:
+    with party(host, "ana", "ben", "cem") as people:
+        async with circle(people) as gathered:
+            yield gathered
+
+
+async def test_a_block_ends_what_there_is_between_two(three: Circle) -> None:
+    await three.befriend("ana", "ben")
+    group = {"kind": "channel", "channel_role": "member"}
+    own = await three.invite("ana", "ben", **group, channel_id=uuid4())
+    received = await three.invite("ben", "ana", **group, channel_id=uuid4())
+    day = timedelta(days=1)
+    old = await three.invite(
+        "ben", "ana", **group, channel_id=uuid4(), created_at=now() - 2 * day, expires_at=now() - day
+    )
+    await three.invite("cem", "ana")
+    assert [three.block("ana", "ben").status_code for _ in range(2)] == [204, 204]
+    assert await three.ends("ana", "ben") == {
+        str(own.id): ("revoked", "ana"),
+        str(received.id): ("declined", "ana"),
+        str(old.id): ("expired", None),
+    }
+    assert await three.ends("ana", "cem") == {}
+    assert (three.listed("ana"), three.listed("ben")) == ([], [])
+    assert (three.listed("ana", "blocks"), three.listed("ben", "blocks")) == (["ben"], [])
+
+
+async def test_a_pending_invitation_of_a_contact_ends_for_whoever_blocks(three: Circle) -> None:
+    sent = await three.invite("ana", "ben")
+    assert three.block("ben", "ana").status_code == 204
+    assert await three.ends("ana", "ben") == {str(sent.id): ("declined", "ben")}
+
+
+async def test_nobody_is_found_out_by_blocking(three: Circle) -> None:
+    await three.invite("cem", "ana")
+    answers = [three.block("ana", other) for other in ("ben", "nobody-at-all", "cem")]
+    assert {(answer.status_code, answer.content) for answer in answers} == {(204, b"")}
+    assert three.block("ana", "nobody-at-all").status_code == 204
+    page = three.call("ana", "GET", "/blocks").json()
+    shown = {one["user"].pop("user_id"): one["user"] for one in page["items"]}
+    nameless = {"username": None, "display_name": None}
+    cem = three.party.ids["cem"]
+    assert shown == {
+        cem: {"username": cem, "display_name": cem.title()},
+        "nobody-at-all": nameless,
+        three.party.ids["ben"]: nameless,
+    }
+    first = three.call("ana", "GET", "/blocks", limit=2).json()
+    rest = three.call("ana", "GET", "/blocks", limit=2, cursor=first["next"]).json()
+    assert [*first["items"], *rest["items"]] == three.call("ana", "GET", "/blocks").json()["items"]
+    assert rest["next"] is None
+    assert three.unblock("ana", "nobody-at-all").status_code == three.unblock("ana", "never").status_code == 204
+    assert len(three.listed("ana", "blocks")) == 2
+
+
+async def test_nobody_blocks_themselves_or_without_end(three: Circle) -> None:
+    ana = three.party.ids["ana"]
+    assert refused(three.block("ana", "ana")) == (400, "malformed", ["{user_id}"])
+    many = f"INSERT INTO contact_blocks SELECT '{ana}', 'x' || n FROM generate_series(1, {MAX_BLOCKS}) AS n"
+    await execute(three.party.dsn, many)
+    answer = three.block("ana", "ben")
+    assert refused(answer) == (409, "too-many-blocks", [])
+    assert "10,000" in answer.json()["detail"]
+    assert three.block("ana", "x1").status_code == 204
+    assert three.unblock("ana", "x1").status_code == 204
+    assert three.block("ana", "ben").status_code == 204
+
+
+def body(answer: httpx.Response) -> tuple[int, Any]:
+    """Return all that is said but for the id of the request."""
+    return answer.status_code, answer.json() | {"request_id": ""}
+
+
+@pytest.mark.parametrize(("blocker", "asker"), [("ben", "ana"), ("ana", "ana")])
+async def test_where_nobody_has_to_be_a_contact_the_blocked_look_like_nobody(
+    three: Circle, blocker: str, asker: str
+) -> None:
+    people = three.party
+    other = "ben"
+    group = people.group(asker, "cem")
+    assert people.direct(asker, other).status_code == 201
+    assert three.block(blocker, other if blocker == asker else asker).status_code == 204
+
+    def asked(whom: str) -> list[tuple[int, Any]]:
+        several = {"title": "t", "participant_ids": [people.ids["cem"], whom]}
+        return [
+            body(people.ask(asker, "POST", "/direct", {"user_id": whom})),
+            body(people.ask(asker, "POST", "/group", several)),
+            body(people.ask(asker, "POST", f"/{group}/participants", {"user_id": whom})),
+        ]
+
+    blocked, nobody = asked(people.ids[other]), asked("nobody-at-all")
+    assert blocked == nobody
+    assert [status for status, _ in blocked] == [400, 400, 400]
+    assert people.direct(asker, "cem").status_code == 201
+
+
+async def test_only_when_neither_blocks_the_other_they_write_again(three: Circle) -> None:
+    people = three.party
+    channel = people.direct("ana", "ben").json()["id"]
+
+    def writes(name: str) -> int:
+        message = {"client_id": uuid4().hex, "content": "hello"}
+        return people.ask(name, "POST", f"/{channel}/messages", message).status_code
+
+    assert (three.block("ana", "ben").status_code, writes("ana"), writes("ben")) == (204, 409, 409)
+    assert (three.block("ben", "ana").status_code, three.unblock("ana", "ben").status_code) == (204, 204)
+    assert (writes("ana"), writes("ben")) == (409, 409)
+    assert (three.unblock("ben", "ana").status_code, writes("ana"), writes("ben")) == (204, 201, 201)
+    assert [kind for kind, *_ in await people.steps(channel)] == ["channel_archived", "channel_reopened"]
+
+
+async def test_without_the_contact_rule_who_parts_writes_on(three: Circle) -> None:
+    people = three.party
+    await three.befriend("ana", "ben")
+    channel = people.direct("ana", "ben").json()["id"]
+    assert three.remove("ana", "ben").status_code == 204
+    message = {"client_id": "1", "content": "hello"}
+    assert people.ask("ben", "POST", f"/{channel}/messages", message).status_code == 201
