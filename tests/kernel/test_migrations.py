@@ -192,6 +192,49 @@ async def rows(dsn: str) -> list[Any]:
         return [list(await connection.fetch(f"SELECT * FROM {table}")) for table in tables]
 
 
+CONTACTS = """
+INSERT INTO contact_pairs (low_id, high_id) VALUES ('ana', 'ben');
+INSERT INTO contact_blocks (blocker_id, blocked_id) VALUES ('ben', 'cleo');
+INSERT INTO contact_invites (id, kind, status, invitor_id, invitee_id, channel_id, channel_role, channel_title, message,
+                             metadata, created_at, expires_at, responded_at, remind_at, reminders)
+VALUES (md5('1')::uuid, 'contact', 'accepted', 'ana', 'ben', NULL, NULL, NULL, 'It''s Ana', '{"a": [1]}',
+        now(), now() + interval '1 day', now(), NULL, 1),
+       (md5('2')::uuid, 'channel', 'pending', 'ana', 'cleo', md5('3')::uuid, 'member', 'Dock 4', NULL, '{}',
+        now(), now() + interval '1 day', NULL, now(), 0);
+INSERT INTO contact_invite_history (invite_id, status, at, by)
+VALUES (md5('1')::uuid, 'pending', now(), 'ana'), (md5('1')::uuid, 'accepted', now(), 'ben'),
+       (md5('2')::uuid, 'pending', now(), 'ana');
+INSERT INTO contact_invite_templates (name, text) VALUES ('crew', 'Join {channel}');
+INSERT INTO contact_usage (scope, subject, since, count) VALUES ('sender', '\\x00', now(), 3)
+"""
+
+
+async def test_contacts_come_and_go_with_all_that_they_hold(blank: str) -> None:
+    await migrate._migrate(blank, "0011_webhooks")
+    person = "INSERT INTO identity_users (user_id, username, display_name) VALUES ('ana', 'ana', 'Ana')"
+    await execute(blank, person)
+    before, others = await catalogue(blank), await rows(blank)
+    await migrate._migrate(blank, "0012_contacts")
+    await execute(blank, CONTACTS)
+    held = await of_contacts(blank)
+    assert len(held) == 6
+    assert all(held.values()), "each table holds something"
+    await migrate.upgrade(blank)
+    assert await of_contacts(blank) == held
+    await migrate.downgrade(blank, "0012_contacts")
+    assert await of_contacts(blank) == held
+    await migrate.downgrade(blank, "0011_webhooks")
+    assert (await catalogue(blank), await rows(blank)) == (before, others)
+
+
+async def of_contacts(dsn: str) -> dict[str, list[Any]]:
+    """Return what the tables of contacts hold, by their names."""
+    async with connected(dsn) as connection:
+        query = "SELECT relname FROM pg_class WHERE relname LIKE 'contact\\_%' AND relkind = 'r'"
+        names = [row[0] for row in await connection.fetch(query)]
+        return {name: [tuple(row) for row in await connection.fetch(f"SELECT * FROM {name}")] for name in names}
+
+
 async def test_a_failing_migration_leaves_everything_as_it_was(
     blank: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

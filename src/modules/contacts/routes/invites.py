@@ -12,7 +12,7 @@ from kernel.auth import Principal
 from kernel.errors import ForbiddenError, malformed_field
 from kernel.http.access import USER, refuses, who
 from kernel.http.parameters import Cursor
-from kernel.text import NO_NUL
+from kernel.text import UTF8
 from modules.contacts.errors import InviteClosedError, NotAdmittedError, RemindedTooOftenError
 from modules.contacts.events import Invite, InviteKind, InviteStatus
 from modules.contacts.schemas.invites import AnsweredAll, InviteDetail, InvitePage, InviteStatistics, PutInvite
@@ -32,7 +32,7 @@ Text = Annotated[
     QueryParameter(
         min_length=1,
         max_length=100,
-        pattern=NO_NUL,
+        pattern=UTF8,
         description="Part of the other person's username or display name, or of the message, whatever its case",
     ),
 ]
