@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 from unittest.mock import patch
 
+from kernel import worker
 from kernel.clock import now
 from kernel.database import Database
 from kernel.settings import Settings
 from kernel.telemetry import logging
-from modules.notifications import alert_worker, delivery_worker, worker
+from modules.notifications import alert_worker, delivery_worker
 from modules.notifications.domain import circuit
 from tests.modules.notifications.crashing import (
     LADDER,
