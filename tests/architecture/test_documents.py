@@ -6,6 +6,7 @@ from pathlib import Path
 import prometheus_client
 
 import kernel.telemetry.metrics  # noqa: F401 - registers its metrics
+import modules.contacts.metrics
 import modules.notifications.metrics  # noqa: F401 - likewise
 from cli import main
 from kernel.settings import Settings, effective, variable

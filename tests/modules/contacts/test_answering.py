@@ -136,6 +136,21 @@ async def test_reminders_have_a_limit_and_a_pace(people: Party, invites: Invitat
     assert [step["status"] for step in seen(people, "ana", invite)["history"]] == ["pending"]
 
 
+async def test_a_server_reminds_and_ends_by_itself(people: Party, invites: Invitations) -> None:
+    begun = now()
+    soon = {"created_at": begun - timedelta(hours=1), "remind_at": begun, "expires_at": begun + timedelta(seconds=3)}
+    made = await invites.one(people.ids["ana"], people.ids["ben"], **soon)
+    query = "SELECT reminders, status FROM contact_invites WHERE id::text = $1"
+    states: list[tuple[Any, ...]] = [(0, "pending")]
+    async with asyncio.timeout(PATIENCE_S):
+        while states[-1][1] == "pending":
+            states += await invites.fetch(query, made)
+            await asyncio.sleep(0.05)
+    assert set(states) == {(0, "pending"), (1, "pending"), (1, "expired")}
+    history = seen(people, "ana", made)["history"]
+    assert [(step["status"], step["by"]) for step in history] == [("pending", people.ids["ana"]), ("expired", None)]
+
+
 async def test_who_accepts_is_in_the_channel_in_their_role(people: Party, invites: Invitations) -> None:
     group = await founded(people, invites)
     made = await invites.one(
