@@ -1,11 +1,13 @@
 """Lists of invitations: whose, which, in which order, what may be looked for, and what it costs."""
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from bus import Bus
@@ -13,9 +15,11 @@ from kernel.clock import now
 from kernel.settings import Settings
 from modules.contacts.service import listing
 from modules.contacts.service.listing import Listing
+from modules.contacts.store import listing as store
 from modules.contacts.store.listing import Filter
 from modules.identity.directory import Directory
 from modules.identity.module import IdentityModule
+from tests.modules.messaging.test_plans import read_by
 from tests.support.invitations import Invitations, invitation
 from tests.support.party import Party, party, refused
 from tests.support.servers import Host
@@ -227,3 +231,43 @@ async def test_a_search_looks_through_so_many_at_a_time(lists: Any, monkeypatch:
         pages.append([one.id for one in page.items])
         cursor = page.next
     assert pages == [[ids[9]], [], [ids[0]]]
+
+
+FILL = """
+ALTER TABLE contact_invites SET (autovacuum_enabled = off);
+INSERT INTO contact_invites (id, kind, status, invitor_id, invitee_id, channel_id, channel_role, created_at, expires_at,
+                             responded_at)
+SELECT md5(i::text)::uuid, 'channel', CASE WHEN i % 400 = 0 THEN 'pending' ELSE 'accepted' END,
+    CASE WHEN i % 2 = 0 THEN 'ana' ELSE 'user-' || i END, CASE WHEN i % 2 = 0 THEN 'user-' || i ELSE 'ben' END,
+    md5(i::text)::uuid, 'member', now() - interval '1 day', now() + interval '1 day',
+    CASE WHEN i % 400 > 0 THEN now() END
+FROM generate_series(1, 8000) i;
+INSERT INTO contact_invites (id, kind, invitor_id, invitee_id, channel_id, channel_role, created_at, expires_at)
+SELECT md5('cleo' || i)::uuid, 'channel', CASE WHEN i % 2 = 0 THEN 'cleo' ELSE 'dan' END,
+    CASE WHEN i % 2 = 0 THEN 'dan' ELSE 'cleo' END, md5(i::text)::uuid, 'member', now() - interval '1 day',
+    now() + interval '1 day'
+FROM generate_series(1, 20) i
+"""
+FEW = 60
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+async def test_lists_cost_what_they_show(dsn: str, mode: str, *, analyzed: bool) -> None:
+    """Whoever has many, and whatever others have; also before the first ANALYZE."""
+    connection = await asyncpg.connect(dsn, server_settings={"plan_cache_mode": mode})
+    asked: list[tuple[str, Filter]] = [("ana", Filter(direction="sent")), ("ana", Filter(direction="all"))]
+    asked += [("ana", Filter(direction=side, status="pending")) for side in ("received", "sent", "all")]
+    asked += [("cleo", Filter(direction=side)) for side in ("received", "sent", "all")]
+    try:
+        await connection.execute(FILL + ("; ANALYZE contact_invites" if analyzed else ""))
+        for user_id, wanted in asked:
+            statement = "EXPLAIN (ANALYZE, FORMAT JSON) " + store.page_of(wanted)
+            question = (user_id, wanted.status, now(), None, None, None, 10)
+            explained = await connection.fetchval(statement, *question)
+            assert max(read_by(json.loads(explained)[0]["Plan"])) <= FEW, (user_id, wanted)
+        waiting = "EXPLAIN (ANALYZE, FORMAT JSON) " + store.OPEN_RECEIVED
+        explained = await connection.fetchval(waiting, "cleo", now(), None, 10)
+        assert max(read_by(json.loads(explained)[0]["Plan"])) <= FEW
+    finally:
+        await connection.close()

@@ -74,8 +74,12 @@ async def page(
     connection: Connection, user_id: str, wanted: Filter, now: datetime, before: UUID | None, limit: int
 ) -> list[StoredInvite]:
     """Return somebody's invitations, newest first, older than `before`."""
-    statement = f"SELECT {COLUMNS} FROM ({_mine(wanted, COLUMNS)}) AS mine ORDER BY id DESC LIMIT $7"
-    return invites_of(await _fetch(connection, statement, user_id, wanted, now, before, limit))
+    return invites_of(await _fetch(connection, page_of(wanted), user_id, wanted, now, before, limit))
+
+
+def page_of(wanted: Filter) -> str:
+    """Return the statement behind `page`."""
+    return f"SELECT {COLUMNS} FROM ({_mine(wanted, COLUMNS)}) AS mine ORDER BY id DESC LIMIT $7"
 
 
 async def candidates(
