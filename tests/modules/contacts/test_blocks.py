@@ -60,6 +60,18 @@ async def test_a_pending_invitation_of_a_contact_ends_for_whoever_blocks(three: 
     assert await three.ends("ana", "ben") == {str(sent.id): ("declined", "ben")}
 
 
+@pytest.mark.long
+async def test_it_would_wait_on_without_ending_it(dsn: str, tmp_path: Path) -> None:
+    """The broken variant."""
+    with running_server(dsn, tmp_path, variant="blocks_without_ending") as server:
+        host = Host(server, server.cli("keys", "create", "tests"))
+        with host.http, party(host, "ana", "ben") as people:
+            async with circle(people) as two:
+                await two.invite("ana", "ben")
+                assert two.block("ben", "ana").status_code == 204
+                assert await two.ends("ana", "ben") == {}
+
+
 async def test_nobody_is_found_out_by_blocking(three: Circle) -> None:
     await three.invite("cem", "ana")
     answers = [three.block("ana", other) for other in ("ben", "nobody-at-all", "cem")]
