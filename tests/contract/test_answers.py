@@ -35,6 +35,11 @@ class Operation(msgspec.Struct):
         """Kinds of credentials that it takes; none: it is open."""
         return {kind for alternative in self.about["security"] for kind in alternative}
 
+    @property
+    def scopes(self) -> set[str]:
+        """Scopes of the keys that it takes."""
+        return {scope for alternative in self.about["security"] for scope in alternative.get("key", ())}
+
     def url(self) -> str:
         """An address where there is nothing."""
         names = [p["name"] for p in self.about.get("parameters", []) if p["in"] == "path"]
@@ -82,13 +87,15 @@ def world(host: Host) -> Iterator[World]:
     host.user("gone")
     gone = host.token("gone")
     host.http.delete("/api/users/gone").raise_for_status()
-    poor = host.server.cli("keys", "create", "poor", "--scope", "invites")
+    poor = host.server.cli("keys", "create", "poor", "--scope", "tokens")
+    poorer = host.server.cli("keys", "create", "poorer", "--scope", "notices")
     tokens = {
         "user": ana,
         "admin": host.token("ana", role="admin"),
         "auditor": host.token("ana", role="auditor"),
         "gone": gone,
         "poor": poor,
+        "poorer": poorer,
         "bad": "not-a-token",
     }
     clients = {who: host.person(token) for who, token in tokens.items()}
@@ -111,7 +118,7 @@ def test_without_good_credentials_it_is_401_and_without_the_right_403(world: Wor
         name = operation.about["operationId"]
         for who in ("nobody", "bad", *(["gone"] if "user" in operation.callers else [])):
             assert world.call(operation, who, json=operation.body) == 401, (name, who)
-        for who in ("poor", "auditor"):
+        for who in ("poor" if "tokens" not in operation.scopes else "poorer", "auditor"):
             assert world.call(operation, who, json=operation.body) == 403, (name, who)
 
 

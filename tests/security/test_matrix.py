@@ -18,6 +18,7 @@ ROLES: dict[str, tuple[str, frozenset[str]]] = {
     "user": ("user", frozenset()),
     "admin": ("user", frozenset({"admin"})),
     "key": ("key", frozenset({"*"})),
+    "key for contacts": ("key", frozenset({"contacts"})),
     "key for contexts": ("key", frozenset({"contexts"})),
     "key for webhooks": ("key", frozenset({"webhooks"})),
     "key for notices": ("key", frozenset({"notices"})),
@@ -71,7 +72,7 @@ def built(host: Host) -> House:
     tokens |= {"user": tokens["cat"], "former": tokens["dan"]}
     tokens |= {role: host.token("cat", role=role) for role in ("admin", "auditor")}
     scopes = {"key": "*", "key for contexts": "contexts", "key for webhooks": "webhooks"}
-    scopes |= {"key for notices": "notices", "key for invites": "invites"}
+    scopes |= {"key for contacts": "contacts", "key for invites": "invites", "key for notices": "notices"}
     keys = {name: server.cli("keys", "create", "matrix", "--scope", scope) for name, scope in scopes.items()}
     places = {"context_type": "booking", "context_id": "theirs", "user_id": "ben"}
     house = House(host, tokens, keys, places, operations(server), frames(server))

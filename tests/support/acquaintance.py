@@ -16,19 +16,12 @@ from modules.contacts.domain.pairs import pair_of
 from modules.contacts.service.lifecycle import Lifecycle
 from modules.contacts.store import pairs
 from modules.identity.directory import Directory
+from modules.messaging.gateway.broadcast import Broadcast
 from modules.messaging.membership import Membership
 from modules.messaging.service.directs import Directs
+from modules.messaging.service.reading import Reading
+from realtime.hub import Hub
 from tests.support.party import Party
-
-
-class Nobody:
-    """Announces to nobody: who is told hears it from the log."""
-
-    def announce(self, _record: Any) -> None:
-        """Say nothing."""
-
-    def opened(self, _channel: Any, _members: Any) -> None:
-        """Say nothing."""
 
 
 class Circle:
@@ -39,9 +32,11 @@ class Circle:
         self.database = database
         bus = Bus()
         self.directory = Directory(database)
-        self.lifecycle = Lifecycle(bus, Directs(Membership(bus, Nobody())), require_contact=True)
+        self.lifecycle = Lifecycle(
+            bus, Directs(Membership(bus, Broadcast(Hub(), Reading(database, self.directory)))), require_contact=True
+        )
 
-    def call(self, name: str, method: str, path: str, at: int = 0, **query: Any) -> httpx.Response:
+    def call(self, name: str, method: str, path: str, at: int = 0, /, **query: Any) -> httpx.Response:
         """Have somebody ask for something."""
         return self.party.clients[name, at].request(method, f"/api{path}", params=query or None)
 

@@ -43,7 +43,7 @@ from realtime.expulsion import Expulsion
 from realtime.hub import Hub
 from realtime.presence import watchers
 from realtime.redis_backplane import RedisBackplane
-from tests.support import broken_pages
+from tests.support import broken_contacts, broken_pages
 
 Patch = Callable[[Any, str, Any], None]
 
@@ -412,5 +412,5 @@ def replace_known(holder: Any, name: str, value: Any) -> None:
 
 
 if __name__ == "__main__":
-    (globals() | vars(broken_pages))[sys.argv.pop(1)](replace_known)
+    (globals() | vars(broken_pages) | vars(broken_contacts))[sys.argv.pop(1)](replace_known)
     cli.main()

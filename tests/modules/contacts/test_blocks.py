@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -59,6 +60,18 @@ async def test_a_pending_invitation_of_a_contact_ends_for_whoever_blocks(three: 
     assert await three.ends("ana", "ben") == {str(sent.id): ("declined", "ben")}
 
 
+@pytest.mark.long
+async def test_it_would_wait_on_without_ending_it(dsn: str, tmp_path: Path) -> None:
+    """The broken variant."""
+    with running_server(dsn, tmp_path, variant="blocks_without_ending") as server:
+        host = Host(server, server.cli("keys", "create", "tests"))
+        with host.http, party(host, "ana", "ben") as people:
+            async with circle(people) as two:
+                await two.invite("ana", "ben")
+                assert two.block("ben", "ana").status_code == 204
+                assert await two.ends("ana", "ben") == {}
+
+
 async def test_nobody_is_found_out_by_blocking(three: Circle) -> None:
     await three.invite("cem", "ana")
     answers = [three.block("ana", other) for other in ("ben", "nobody-at-all", "cem")]
@@ -99,15 +112,10 @@ def body(answer: httpx.Response) -> tuple[int, Any]:
     return answer.status_code, answer.json() | {"request_id": ""}
 
 
-@pytest.mark.parametrize(("blocker", "asker"), [("ben", "ana"), ("ana", "ana")])
-async def test_where_nobody_has_to_be_a_contact_the_blocked_look_like_nobody(
-    three: Circle, blocker: str, asker: str
-) -> None:
+def told_apart(three: Circle, asker: str, other: str) -> list[str]:
+    """Return where somebody is answered otherwise about another than about nobody."""
     people = three.party
-    other = "ben"
     group = people.group(asker, "cem")
-    assert people.direct(asker, other).status_code == 201
-    assert three.block(blocker, other if blocker == asker else asker).status_code == 204
 
     def asked(whom: str) -> list[tuple[int, Any]]:
         several = {"title": "t", "participant_ids": [people.ids["cem"], whom]}
@@ -117,10 +125,32 @@ async def test_where_nobody_has_to_be_a_contact_the_blocked_look_like_nobody(
             body(people.ask(asker, "POST", f"/{group}/participants", {"user_id": whom})),
         ]
 
-    blocked, nobody = asked(people.ids[other]), asked("nobody-at-all")
-    assert blocked == nobody
-    assert [status for status, _ in blocked] == [400, 400, 400]
-    assert people.direct(asker, "cem").status_code == 201
+    nobody = asked("nobody-at-all")
+    assert [status for status, _ in nobody] == [400] * 3
+    pairs = zip(("direct", "group", "participants"), asked(people.ids[other]), nobody, strict=True)
+    return [where for where, other_s, nobodys in pairs if other_s != nobodys]
+
+
+@pytest.mark.parametrize(("blocker", "blocked"), [("ben", "ana"), ("ana", "ben")])
+async def test_where_nobody_has_to_be_a_contact_the_blocked_look_like_nobody(
+    three: Circle, blocker: str, blocked: str
+) -> None:
+    assert three.party.direct("ana", "ben").status_code == 201
+    assert three.block(blocker, blocked).status_code == 204
+    assert told_apart(three, "ana", "ben") == []
+    assert three.party.direct("ana", "cem").status_code == 201
+
+
+@pytest.mark.long
+async def test_they_would_not_if_blocks_were_no_business_of_messaging(dsn: str, tmp_path: Path) -> None:
+    """The broken variant."""
+    settings = {"PARLEY_REQUIRE_CONTACT": "false", "variant": "tells_the_blocked_from_nobody"}
+    with running_server(dsn, tmp_path, **settings) as server:
+        host = Host(server, server.cli("keys", "create", "tests"))
+        with host.http, party(host, "ana", "ben", "cem") as people:
+            async with circle(people) as three:
+                assert three.block("ben", "ana").status_code == 204
+                assert told_apart(three, "ana", "ben") == ["group", "participants"]
 
 
 async def test_only_when_neither_blocks_the_other_they_write_again(three: Circle) -> None:

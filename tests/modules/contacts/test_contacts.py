@@ -48,7 +48,8 @@ async def test_the_list_is_the_newest_first_with_names_as_they_are_now(friends: 
 async def test_it_is_read_in_pages_of_which_none_repeats_or_leaves_out(friends: Circle) -> None:
     await friends.rows("UPDATE contact_pairs SET since = date_trunc('day', now()) WHERE low_id LIKE 'ana%' RETURNING 1")
     await friends.befriend("ana", "dia")
-    pages, cursor = [], {}
+    pages: list[str] = []
+    cursor: dict[str, str] = {}
     while True:
         answer = friends.call("ana", "GET", "/contacts", limit=1, **cursor).json()
         pages += [friends.party.names[one["user"]["user_id"]] for one in answer["items"]]
