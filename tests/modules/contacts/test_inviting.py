@@ -12,7 +12,7 @@ from tests.support.party import refused
 from tests.support.servers import Host, Server, running_server
 
 RACERS = 50
-NOBODY = (404, "person-not-found", [])
+NOBODY: tuple[int, str, list[str]] = (404, "person-not-found", [])
 
 
 @pytest.fixture(scope="module")
