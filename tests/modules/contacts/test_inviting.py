@@ -1,6 +1,6 @@
 """Inviting over HTTP: who may invite whom, and what is said when they may not."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -68,13 +68,18 @@ async def test_what_is_left_out_is_as_the_operator_has_set_it(three: Guests) -> 
 
 
 LOOK_ALIKES = str.maketrans({"0": "o", "1": "l"})
-COPIED = [str, str.lower, lambda pin: f" {pin.replace('-', '')} ", lambda pin: pin.translate(LOOK_ALIKES)]
+COPIED: dict[str, Callable[[str], str]] = {
+    "as shown": str,
+    "in lower case": str.lower,
+    "with spaces": lambda pin: f" {pin.replace('-', '')} ",
+    "with look-alikes": lambda pin: pin.translate(LOOK_ALIKES),
+}
 
 
-@pytest.mark.parametrize("copied", COPIED)
-def test_a_pin_is_read_as_people_copy_it(three: Guests, copied: Any) -> None:
+@pytest.mark.parametrize("how", COPIED)
+def test_a_pin_is_read_as_people_copy_it(three: Guests, how: str) -> None:
     pin = three.pin("ben")
-    answer = three.post("ana", {"connect_pin": copied(pin)})
+    answer = three.post("ana", {"connect_pin": COPIED[how](pin)})
     assert answer.status_code == 201
     assert answer.json()["invitee"]["user_id"] == three.ids["ben"]
 
