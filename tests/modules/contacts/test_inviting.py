@@ -1,11 +1,13 @@
 """Inviting over HTTP: who may invite whom, and what is said when they may not."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from modules.contacts.domain.quotas import counter, network
 from tests.modules.contacts.guests import Guests, guests, told
 from tests.support.databases import Databases
 from tests.support.party import refused
@@ -304,6 +306,14 @@ def test_a_request_that_is_sent_again_is_answered_as_it_was(three: Guests) -> No
     many = three.bulk("ana", three.user("cem"), {"user_id": "nobody-at-all"}, 5, Idempotency_Key="many")
     assert three.bulk("ana", three.user("cem"), {"user_id": "nobody-at-all"}, 5, Idempotency_Key="many") == many
     assert refused(three.post("ana", three.user("ben"), Idempotency_Key="no")) == (409, "already-contacts", [])
+
+
+async def test_behind_a_proxy_on_this_machine_the_address_is_the_client_s(three: Guests) -> None:
+    address = f"2001:db8:{uuid4().hex[:4]}:1::7"
+    asked = three.post("ana", three.user("ben"), X_Forwarded_For=f"203.0.113.9, {address}")
+    assert asked.status_code == 201
+    known = counter("misses.address", network(address), datetime.now(UTC)).subject
+    assert await three.rows("SELECT count FROM contact_usage WHERE subject = $1", known) == [(0,)]
 
 
 # at once
