@@ -203,6 +203,35 @@ def test_what_a_conversation_refuses_is_documented(world: World, host: Host) -> 
     assert refused("openDirectChannel", "/api/channels/direct", {"user_id": "ben"}) == (403, "not-contacts")
 
 
+def test_what_an_invitation_refuses_is_documented(world: World, host: Host) -> None:
+    """Every reason, by status and the end of its type."""
+    named = {one.about["operationId"]: one for one in world.operations()}
+    for name in ("ivy", "jan"):
+        host.user(name)
+
+    def told(body: Json, who: str = "user") -> tuple[int, str]:
+        status = world.call(named["invite"], who, json=body)
+        return status, world.last.json().get("type", "").removeprefix("/problems/")
+
+    with host.person(host.token("ivy")) as ivy, host.person(host.token("ana")) as ana:
+        theirs = ivy.post("/api/channels/group", json={"title": "theirs", "participant_ids": []}).json()["id"]
+        own = ana.post("/api/channels/group", json={"title": "own", "participant_ids": []}).json()["id"]
+        into: Json = {"kind": "channel", "channel_id": own, "user_id": "ivy"}
+        assert told({"user_id": "nobody-at-all"}) == (404, "person-not-found")
+        assert told({"user_id": "ivy", "template": "never-was"}) == (404, "template-not-found")
+        assert told(into | {"channel_id": theirs, "user_id": "jan"}) == (404, "not-found")
+        assert told({"user_id": "ivy"}) == (201, "")
+        assert told({"user_id": "ivy"}) == (409, "already-invited")
+        assert ivy.post("/api/invites", json={"user_id": "ana"}).status_code == 200
+        assert told({"user_id": "ivy"}) == (409, "already-contacts")
+        ana.post(f"/api/channels/{own}/participants", json={"user_id": "ivy"}).raise_for_status()
+        assert told(into) == (409, "already-member")
+        ana.patch(f"/api/channels/{own}", json={"status": "archived"}).raise_for_status()
+        assert told(into | {"user_id": "jan"}) == (409, "conflict")
+        ana.delete(f"/api/channels/{own}/participants/ana").raise_for_status()
+        assert told(into | {"user_id": "jan"}) == (404, "not-found")
+
+
 def test_an_undocumented_answer_is_found(world: World) -> None:
     """The broken variant: one status, then one type of problem, isn't published."""
     (operation,) = [one for one in world.operations() if one.about["operationId"] == "getMe"]

@@ -42,16 +42,23 @@ class Things:
         self.database = database
         self.idempotency = Idempotency(database)
         self.slowness_s = 0.0
+        self.known_before = 0
 
     async def make(self, request: Request[Principal, Any, Any], key: str | None, wish: Wish) -> Made:
+        before = await self.idempotency.answered(request, key, Made)
+
         async def work(tx: Transaction) -> Made:
+            assert before is None
             number = await tx.connection.fetchval("INSERT INTO things (name) VALUES ($1) RETURNING id", wish.name)
             await asyncio.sleep(self.slowness_s)
             if wish.fail:
                 raise ConflictError("as you wish")
             return Made(number, wish.name)
 
-        return await self.idempotency.once(request, key, work, Made)
+        made = await self.idempotency.once(request, key, work, Made)
+        assert before is None or before == made
+        self.known_before += before is not None
+        return made
 
     async def count(self) -> int:
         async with self.database.connection() as connection:
@@ -105,6 +112,7 @@ async def test_a_repeat_gets_the_first_answer_and_has_no_effect(http: httpx.Asyn
     assert first.status_code == again.status_code == 201
     assert first.json() == again.json()
     assert await things.count() == 1
+    assert things.known_before == 1, "which can be asked before anything else is done"
 
 
 async def test_without_a_key_each_request_counts(http: httpx.AsyncClient, things: Things) -> None:

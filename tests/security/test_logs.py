@@ -23,7 +23,8 @@ from tests.support.twilio_server import ACCOUNT, SENDER, TOKEN, TwilioServer, tw
 PHONE, BAD_PHONE = "+4915112345678", "+4915187654321000"
 EMAIL = "ben.private@example.org"
 WORDS = {
-    name: f"geheim-{uuid4().hex}" for name in ("text", "socket text", "title", "metadata", "name", "refused", "nul")
+    name: f"geheim-{uuid4().hex}"
+    for name in ("text", "socket text", "title", "metadata", "name", "refused", "nul", "invitation")
 }
 
 
@@ -75,7 +76,7 @@ async def journey(server: Server, data_dir: Path, twilio: TwilioServer) -> Secre
         ana = secrets.keep("ana's token", host.user("ana"))
         ben = secrets.keep("ben's token", host.user("ben", phone=PHONE, email=EMAIL, display_name=WORDS["name"]))
         ticket = secrets.keep("ticket", await _conversation(host, ana, ben))
-        secrets.keep("pin", _pin(host, ana))
+        _invitations(host, ben, secrets.keep("pin", _pin(host, ana)))
         await until(lambda: twilio.sent)
         _refusals(host, ana, ticket)
         await _sockets(server, secrets, ana, ticket)
@@ -90,6 +91,17 @@ def _bearer(credential: str) -> dict[str, str]:
 def _pin(host: Host, bearer: str) -> str:
     with host.person(bearer) as http:
         return str(http.get("/api/users/me").raise_for_status().json()["connect_pin"])
+
+
+def _invitations(host: Host, bearer: str, pin: str) -> None:
+    host.user("cleo")
+    with host.person(bearer) as http:
+        body = {"connect_pin": pin, "message": WORDS["invitation"], "metadata": {"note": WORDS["metadata"]}}
+        assert http.post("/api/invites", json=body).status_code == 201
+        assert http.post("/api/invites", json=body).status_code == 409
+        assert http.post("/api/invites", json=body | {"message": WORDS["refused"] + "\0"}).status_code == 400
+        assert http.post("/api/invites/bulk", json={"invites": [body, {"connect_pin": [pin]}]}).status_code == 200
+        assert http.post("/api/invites", json={"connect_pin": pin + "\0"}).status_code == 400
 
 
 async def _conversation(host: Host, ana: str, ben: str) -> str:
@@ -151,6 +163,7 @@ async def _internal_errors(host: Host, data_dir: Path, ana: str) -> None:
         CREATE TRIGGER quote BEFORE INSERT OR UPDATE ON identity_users FOR EACH ROW EXECUTE FUNCTION quote();
         CREATE TRIGGER quote BEFORE INSERT OR UPDATE ON chat_contexts FOR EACH ROW EXECUTE FUNCTION quote();
         CREATE TRIGGER quote BEFORE INSERT ON chat_socket_tickets FOR EACH ROW EXECUTE FUNCTION quote();
+        CREATE TRIGGER quote BEFORE INSERT ON contact_invites FOR EACH ROW EXECUTE FUNCTION quote();
     """
     with embedded.running(data_dir) as dsn:
         connection = await asyncpg.connect(dsn)
@@ -161,10 +174,11 @@ async def _internal_errors(host: Host, data_dir: Path, ana: str) -> None:
     answers = [host.http.put("/api/users/new", json=body), host.http.put("/api/contexts/booking/b2", json=wanted)]
     with host.person(ana) as http:
         answers.append(http.post("/api/ws/tickets"))
+        answers.append(http.post("/api/invites", json={"user_id": "cleo", "message": WORDS["invitation"]}))
         answers.append(
             http.post("/api/contexts/booking/b1/messages", json={"client_id": "3", "content": WORDS["refused"]})
         )
-    assert [answer.status_code for answer in answers] == [500] * 4, [answer.text for answer in answers]
+    assert [answer.status_code for answer in answers] == [500] * 5, [answer.text for answer in answers]
 
 
 async def logs_of(tmp_path: Path, variant: str | None = None) -> tuple[Secrets, dict[str, str]]:

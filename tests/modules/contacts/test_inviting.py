@@ -1,18 +1,20 @@
 """Inviting over HTTP: who may invite whom, and what is said when they may not."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from modules.contacts.domain.quotas import counter, network
 from tests.modules.contacts.guests import Guests, guests, told
 from tests.support.databases import Databases
 from tests.support.party import refused
 from tests.support.servers import Host, Server, running_server
 
 RACERS = 50
-NOBODY = (404, "person-not-found", [])
+NOBODY: tuple[int, str, list[str]] = (404, "person-not-found", [])
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +70,18 @@ async def test_what_is_left_out_is_as_the_operator_has_set_it(three: Guests) -> 
 
 
 LOOK_ALIKES = str.maketrans({"0": "o", "1": "l"})
-COPIED = [str, str.lower, lambda pin: f" {pin.replace('-', '')} ", lambda pin: pin.translate(LOOK_ALIKES)]
+COPIED: dict[str, Callable[[str], str]] = {
+    "as shown": str,
+    "in lower case": str.lower,
+    "with spaces": lambda pin: f" {pin.replace('-', '')} ",
+    "with look-alikes": lambda pin: pin.translate(LOOK_ALIKES),
+}
 
 
-@pytest.mark.parametrize("copied", COPIED)
-def test_a_pin_is_read_as_people_copy_it(three: Guests, copied: Any) -> None:
+@pytest.mark.parametrize("how", COPIED)
+def test_a_pin_is_read_as_people_copy_it(three: Guests, how: str) -> None:
     pin = three.pin("ben")
-    answer = three.post("ana", {"connect_pin": copied(pin)})
+    answer = three.post("ana", {"connect_pin": COPIED[how](pin)})
     assert answer.status_code == 201
     assert answer.json()["invitee"]["user_id"] == three.ids["ben"]
 
@@ -299,6 +306,14 @@ def test_a_request_that_is_sent_again_is_answered_as_it_was(three: Guests) -> No
     many = three.bulk("ana", three.user("cem"), {"user_id": "nobody-at-all"}, 5, Idempotency_Key="many")
     assert three.bulk("ana", three.user("cem"), {"user_id": "nobody-at-all"}, 5, Idempotency_Key="many") == many
     assert refused(three.post("ana", three.user("ben"), Idempotency_Key="no")) == (409, "already-contacts", [])
+
+
+async def test_behind_a_proxy_on_this_machine_the_address_is_the_client_s(three: Guests) -> None:
+    address = f"2001:db8:{uuid4().hex[:4]}:1::7"
+    asked = three.post("ana", three.user("ben"), X_Forwarded_For=f"203.0.113.9, {address}")
+    assert asked.status_code == 201
+    known = counter("misses.address", network(address), datetime.now(UTC)).subject
+    assert await three.rows("SELECT count FROM contact_usage WHERE subject = $1", known) == [(0,)]
 
 
 # at once

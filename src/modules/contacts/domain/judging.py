@@ -22,6 +22,11 @@ from modules.contacts.errors import (
 from modules.contacts.ports import Admission
 
 
+def slot(pair: Pair, invitee_id: str, channel_id: UUID | None) -> Pair:
+    """Return what has room for one pending invitation: two people, or one and a channel. No id holds a space."""
+    return pair if channel_id is None else (invitee_id, f"channel {channel_id}")
+
+
 class Standing(msgspec.Struct, frozen=True):
     """How somebody stands with the one who wants to invite them. `declined_at`: their last no to a contact."""
 
@@ -53,8 +58,8 @@ class Wish(msgspec.Struct, frozen=True):
 
     @property
     def slot(self) -> Pair:
-        """What has room for one pending invitation: the two, or the invitee and the channel."""
-        return self.pair if self.channel_id is None else (self.invitee_id, str(self.channel_id))
+        """What has room for one pending invitation."""
+        return slot(self.pair, self.invitee_id, self.channel_id)
 
 
 class Create(msgspec.Struct, frozen=True):
@@ -70,11 +75,6 @@ class Accept(msgspec.Struct, frozen=True):
 Verdict: TypeAlias = Create | Accept | ParleyError
 
 
-def slot_of(invite: StoredInvite) -> Pair:
-    """Return what a pending invitation takes up."""
-    return invite.pair if invite.channel_id is None else (invite.invitee_id, str(invite.channel_id))
-
-
 class Judge:
     """Judges wishes of one person one after the other: each counts for those after it."""
 
@@ -84,7 +84,11 @@ class Judge:
         self._quotas = quotas
         self._cooldown = cooldown
         self._now = now
-        self._waiting = {slot_of(invite): invite for invite in facts.pending if invite.is_open(now)}
+        self._waiting = {
+            slot(invite.pair, invite.invitee_id, invite.channel_id): invite
+            for invite in facts.pending
+            if invite.is_open(now)
+        }
         self._invited: set[Pair] = set()
         self._joined: set[Pair] = set()
 

@@ -11,7 +11,7 @@ from litestar.params import JSONBody
 
 from kernel.auth import Principal
 from kernel.database import Transaction
-from kernel.errors import ConflictError, ParleyError, undecodable
+from kernel.errors import ConflictError, NotFoundError, ParleyError, undecodable
 from kernel.http.access import USER, refuses, who
 from kernel.http.idempotency import Idempotency, IdempotencyKey
 from modules.contacts.errors import (
@@ -33,6 +33,7 @@ T = TypeVar("T")
 
 TAGS = ["Contacts"]
 REFUSALS = refuses(
+    NotFoundError,
     PersonNotFoundError,
     TemplateNotFoundError,
     ConflictError,
