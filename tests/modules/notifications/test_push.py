@@ -76,6 +76,39 @@ async def after(house: House, clock: Clock, seconds: float) -> dict[str, Deliver
     return {delivery.transport: delivery for delivery in await house.send()}
 
 
+@pytest.mark.parametrize(("accepted", "sms"), [(False, "accepted"), (True, "suppressed reached_otherwise")])
+async def test_an_acceptance_is_told_by_one_transport_an_invitation_until_it_is_answered(
+    pushing: House,
+    world: World,
+    clock: Clock,
+    service: PushServer,
+    twilio: TwilioServer,
+    settings: Settings,
+    accepted: bool,  # noqa: FBT001 - a parameter of the test
+    sms: str,
+) -> None:
+    browser = await subscribed(pushing, service)
+    ana, bo = Person("ana", phone="+4915100000001"), Person("bo")
+    world.people |= {person.user_id: person for person in (ana, bo)}
+    event = world.invite("bo", "ana", clock.time) if accepted else world.invite("ana", "bo", clock.time)
+    invite_id = event.invite.id
+    await pushing.publish(world.accept(invite_id, clock.time) if accepted else event)
+    assert states(await after(pushing, clock, 21))["push"] == "accepted"
+    [heard] = browser.heard
+    said = ("Invitation accepted", "Ana accepted your invitation"), ("New invitation", "Ana invited you")
+    assert heard.payload == {
+        "title": said[not accepted][0],
+        "body": said[not accepted][1],
+        "link": f"{settings.public_url}/invites/{invite_id}",
+        "tag": f"invites:{invite_id}",
+        "channel_id": None,
+        "invite_id": str(invite_id),
+        "category": "invites",
+    }
+    assert states(await after(pushing, clock, 130))["sms"] == sms
+    assert len(twilio.sent) == (0 if accepted else 1)
+
+
 def states(ledger: dict[str, Delivery]) -> dict[str, str]:
     return {name: f"{one.state} {one.reason}" if one.reason else one.state for name, one in ledger.items()}
 
