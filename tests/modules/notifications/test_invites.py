@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -193,7 +194,8 @@ async def test_the_ledger_and_its_event_show_neither_channel_nor_seqs(
     heard: list[DeliveryChanged] = []
     house.bus.on(DeliveryChanged, heard.append)
     [delivery] = await after(house, clock, minutes=3)
-    for shown in (delivery_out(delivery), *heard):
+    told: list[Any] = [delivery_out(delivery), *heard]
+    for shown in told:
         assert (shown.category, shown.channel_id, shown.from_seq, shown.to_seq) == ("invites", None, None, None)
     assert [event.state for event in heard] == ["pending", "sending", "accepted"]
 

@@ -190,7 +190,7 @@ def message(channel_id: UUID, seq: int, sender: str, recipients: Sequence[str], 
 def shown(invite: Invitation) -> events.Invite:
     """Return an invitation as it is told of."""
     people = [events.Named(name, name, name.title()) for name in (invite.invitor, invite.invitee)]
-    fields = {"status": invite.status, "kind": "contact", "channel_id": None, "channel_title": None}
+    fields: dict[str, object] = {"status": invite.status, "kind": "contact", "channel_id": None, "channel_title": None}
     fields |= {"channel_role": None, "message": "a secret text", "responded_at": None, "metadata": {}}
     at = rfc3339(invite.created_at)
     return events.Invite(id=invite.id, invitor=people[0], invitee=people[1], created_at=at, expires_at=at, **fields)  # type: ignore[arg-type]
