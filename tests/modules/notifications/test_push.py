@@ -114,7 +114,7 @@ def states(ledger: dict[str, Delivery]) -> dict[str, str]:
 
 
 async def test_push_comes_first_and_an_sms_when_it_stays_unread(
-    pushing: House, clock: Clock, channel: UUID, browser: Browser, twilio: TwilioServer
+    pushing: House, clock: Clock, browser: Browser, channel: UUID, twilio: TwilioServer
 ) -> None:
     assert states(await after(pushing, clock, 21)) == {"push": "accepted"}
     [heard] = browser.heard
@@ -125,8 +125,21 @@ async def test_push_comes_first_and_an_sms_when_it_stays_unread(
     assert len(browser.heard) == len(twilio.sent) == 1
 
 
+async def test_push_is_begun_only_for_who_has_a_browser_and_later_tells_of_all_that_is_unread(
+    pushing: House, world: World, clock: Clock, channel: UUID, service: PushServer
+) -> None:
+    assert states(await after(pushing, clock, 130)) == {"sms": "accepted"}
+    browser = await subscribed(pushing, service)
+    await pushing.publish(world.say(channel, "ana", occurred_at=clock.time))
+    ledger = await after(pushing, clock, 21)
+    assert (ledger["push"].state, ledger["push"].from_seq, ledger["push"].to_seq) == ("accepted", 1, 2)
+    [heard] = browser.heard
+    assert heard.payload is not None
+    assert heard.payload["body"] == "You have 2 new messages from Ana"
+
+
 async def test_who_reads_what_was_pushed_gets_no_sms(
-    pushing: House, world: World, clock: Clock, channel: UUID, browser: Browser, twilio: TwilioServer
+    pushing: House, world: World, clock: Clock, browser: Browser, channel: UUID, twilio: TwilioServer
 ) -> None:
     await after(pushing, clock, 21)
     world.read_to["bo", channel] = 1
@@ -135,7 +148,7 @@ async def test_who_reads_what_was_pushed_gets_no_sms(
 
 
 async def test_a_browser_that_is_gone_is_forgotten_and_the_sms_goes(
-    pushing: House, clock: Clock, channel: UUID, browser: Browser, service: PushServer, twilio: TwilioServer
+    pushing: House, clock: Clock, browser: Browser, channel: UUID, service: PushServer, twilio: TwilioServer
 ) -> None:
     service.unsubscribe(browser)
     assert states(await after(pushing, clock, 21)) == {"push": "failed no_subscription"}
@@ -145,7 +158,7 @@ async def test_a_browser_that_is_gone_is_forgotten_and_the_sms_goes(
 
 
 async def test_of_several_browsers_only_those_that_are_gone_are_forgotten(
-    pushing: House, clock: Clock, channel: UUID, browser: Browser, service: PushServer
+    pushing: House, clock: Clock, browser: Browser, channel: UUID, service: PushServer
 ) -> None:
     gone = await subscribed(pushing, service)
     service.unsubscribe(gone)
@@ -155,7 +168,7 @@ async def test_of_several_browsers_only_those_that_are_gone_are_forgotten(
 
 
 async def test_a_service_that_is_busy_is_asked_again(
-    pushing: House, clock: Clock, channel: UUID, browser: Browser, service: PushServer
+    pushing: House, clock: Clock, browser: Browser, channel: UUID, service: PushServer
 ) -> None:
     service.script.append(answer(429, retry_after="1"))
     assert states(await after(pushing, clock, 21)) == {"push": "pending push_429"}
@@ -164,7 +177,7 @@ async def test_a_service_that_is_busy_is_asked_again(
 
 
 async def test_it_is_asked_again_no_sooner_than_it_said(
-    pushing: House, clock: Clock, channel: UUID, browser: Browser, service: PushServer
+    pushing: House, clock: Clock, browser: Browser, channel: UUID, service: PushServer
 ) -> None:
     service.script.append(answer(503, retry_after="25"))
     assert states(await after(pushing, clock, 21)) == {"push": "pending push_503"}
@@ -174,7 +187,7 @@ async def test_it_is_asked_again_no_sooner_than_it_said(
 
 
 async def test_a_service_that_stays_away_is_given_up_before_the_sms_is_due(
-    pushing: House, clock: Clock, channel: UUID, browser: Browser, service: PushServer, twilio: TwilioServer
+    pushing: House, clock: Clock, browser: Browser, channel: UUID, service: PushServer, twilio: TwilioServer
 ) -> None:
     service.script.extend([answer(503, retry_after="600")] * 9)
     found = [states(await after(pushing, clock, seconds)) for seconds in (21, 31, 31, 31, 10)]
@@ -184,7 +197,7 @@ async def test_a_service_that_stays_away_is_given_up_before_the_sms_is_due(
 
 
 async def test_an_unclear_answer_is_never_repeated(
-    pushing: House, clock: Clock, channel: UUID, browser: Browser, service: PushServer
+    pushing: House, clock: Clock, browser: Browser, channel: UUID, service: PushServer
 ) -> None:
     service.script.append(answer(500))
     assert states(await after(pushing, clock, 21)) == {"push": "unknown http_500"}
