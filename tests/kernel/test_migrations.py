@@ -303,6 +303,48 @@ async def test_the_run_time_role_may_not_change_the_log(dsn: str) -> None:
                 await connection.execute(statement)
 
 
+INVITATIONS = """
+INSERT INTO notification_alerts (user_id, thread_id, transport, category, alerted_to, to_seq, message_count, begun_at,
+    due_at)
+SELECT 'ben', md5(category)::uuid, 'sms', category, 2, 3, 1, now(), now()
+FROM unnest('{messages,invites}'::text[]) AS category;
+INSERT INTO notification_deliveries (id, user_id, transport, category, thread_id, from_seq, to_seq, message_count,
+    state, claim_id, lease_until, due_at, created_at, updated_at)
+SELECT md5(category || seq)::uuid, 'ben', 'sms', category, md5(category)::uuid, seq, seq, 1, state,
+    CASE WHEN state = 'sending' THEN md5('claim')::uuid END, CASE WHEN state = 'sending' THEN now() END,
+    now(), now(), now()
+FROM unnest('{messages,invites}'::text[]) AS category,
+    (VALUES (1, 'accepted'), (2, 'pending'), (3, 'sending')) AS row (seq, state)
+ORDER BY category, seq;
+"""
+
+
+async def test_alerts_of_messages_outlive_the_way_back_and_those_of_invitations_leave_a_ledger(dsn: str) -> None:
+    """Nothing is sent of an invitation by a program that would take it for a channel."""
+    ledger = "SELECT category, {} IS NULL, from_seq, state, reason FROM notification_deliveries ORDER BY id"
+    alerts = "SELECT {}, alerted_to, to_seq, due_at FROM notification_alerts ORDER BY 1"
+    async with connected(dsn) as connection:
+        await connection.execute(INVITATIONS)
+        before = await connection.fetch(ledger.format("thread_id"))
+        found = {row["category"]: row for row in await connection.fetch(alerts.format("thread_id, category"))}
+        of_messages = found["messages"]
+    await migrate.downgrade(dsn, "0012_contacts")
+    async with connected(dsn) as connection:
+        after = await connection.fetch(ledger.format("channel_id"))
+        assert [row for row in after if row[0] == "messages"] == [row for row in before if row[0] == "messages"]
+        assert sorted(tuple(row)[1:] for row in after if row[0] == "invites") == [
+            (True, None, "accepted", None),
+            (True, None, "suppressed", "downgraded"),
+            (True, None, "unknown", "downgraded"),
+        ]
+        [kept] = await connection.fetch(alerts.format("channel_id"))
+        assert tuple(kept) == (of_messages[0], *of_messages[2:])
+    await migrate.upgrade(dsn)
+    async with connected(dsn) as connection:
+        [again] = await connection.fetch("SELECT category, alerted_to FROM notification_alerts")
+        assert tuple(again) == ("messages", 2)
+
+
 CONVERSATION = """
 INSERT INTO chat_channels (id, kind, genesis, head_hash, last_record_at, created_at, direct_low, direct_high)
 VALUES (md5('c')::uuid, 'direct', '{}', '', now(), now(), 'ana', 'ben');

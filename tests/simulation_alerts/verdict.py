@@ -114,7 +114,7 @@ class Verdict:
                 return None
             if not self._is_unread(user, channel, text, moment):
                 return None
-            if self._in_the_way(user, transport, moment):
+            if self._in_the_way(user, transport, moment) or not self._to_be_told(user, transport, text, moment):
                 since = None
             else:
                 since = since or moment
@@ -132,6 +132,12 @@ class Verdict:
         if calls:
             return calls[0].at
         return row.updated_at if row.state == "suppressed" else None
+
+    def _to_be_told(self, user: str, transport: str, text: Text, at: datetime) -> bool:
+        """Whether a message had to begin an alert: of push only where there was a browser from the first moment on."""
+        browsers = self.life.subscribed[user]
+        moments = [text.at, *(moment for moment in browsers.times if text.at < moment <= at)]
+        return transport != "push" or all(browsers.at(moment) for moment in moments)
 
     def _in_the_way(self, user: str, transport: str, at: datetime) -> bool:
         trouble = any(self._troubled(name, at) for name in TRANSPORTS[: TRANSPORTS.index(transport) + 1]) or any(
@@ -153,8 +159,9 @@ class Verdict:
         if self._unreachable(call.user_id, better, call.at) or self._troubled(better, call.at):
             return False
         row = self._row(call.user_id, call.channel_id, better, seq)
+        text = self.life.texts[call.channel_id][seq - 1]
         if row is None:
-            return True
+            return self._to_be_told(call.user_id, better, text, call.at)
         calls = [earlier for earlier in self.calls_of[row.id] if earlier.at <= call.at]
         if not calls:
             return row.state not in {"suppressed", "dead", "unknown"} or row.updated_at > call.at

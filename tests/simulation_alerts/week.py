@@ -52,6 +52,7 @@ class Instance:
         )
         module = self.house.module
         module.delivery_worker._subscriptions = week.life
+        module.service._subscriptions = week.life
         module.explaining._snapshots._subscriptions = week.life
 
 

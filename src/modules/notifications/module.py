@@ -138,6 +138,7 @@ class NotificationsModule:
             ledger=ledger,
             defaults=policy.defaults,
             delays=delays,
+            subscriptions=push.registry,
             texts=texts,
             clock=clock,
             on_alert=self.alert_worker.wake,

@@ -12,7 +12,7 @@ from modules.contacts.events import InviteEvent
 from modules.identity.events import UserDeactivated
 from modules.messaging.events import MessageCreated
 from modules.notifications.breaker import jitter
-from modules.notifications.domain.alerts import OpenAlert, merge, of_invites
+from modules.notifications.domain.alerts import Heard, OpenAlert, merge, of_invites
 from modules.notifications.domain.delivery import Delivery, IllegalTransition, replayed, reported, tried_again
 from modules.notifications.domain.keywords import Understood, understand
 from modules.notifications.domain.outcomes import Report
@@ -20,9 +20,10 @@ from modules.notifications.domain.preferences import Preferences
 from modules.notifications.domain.reasons import CHOSEN
 from modules.notifications.errors import NotReplayableError
 from modules.notifications.ledger import Ledger
-from modules.notifications.push import store as subscriptions
+from modules.notifications.push import store as push
 from modules.notifications.store import alerts, people
 from modules.notifications.store import deliveries as rows
+from modules.notifications.subscriptions import PushSubscriptions
 from modules.notifications.wording.texts import Texts
 
 log = structlog.get_logger(__name__)
@@ -31,13 +32,14 @@ log = structlog.get_logger(__name__)
 class Notifications:
     """The module's use cases."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that it puts together
         self,
         *,
         database: Database,
         ledger: Ledger,
         defaults: Preferences,
         delays: alerts.Delays,
+        subscriptions: PushSubscriptions,
         texts: Texts,
         clock: Callable[[], datetime],
         on_alert: Callable[[], None],
@@ -47,6 +49,7 @@ class Notifications:
         self._ledger = ledger
         self._defaults = defaults
         self._delays = delays
+        self._subscriptions = subscriptions
         self._texts = texts
         self._clock = clock
         self._on_alert = on_alert
@@ -54,23 +57,17 @@ class Notifications:
 
     async def heard(self, tx: Transaction, messages: Sequence[MessageCreated]) -> None:
         """Start or stretch the alerts of everybody whom these messages concern."""
-        heard = merge(messages)
-        if heard:
-            await alerts.hear(tx.connection, heard, self._delays)
-            tx.after_commit(self._on_alert)
+        await self._hear(tx, merge(messages))
 
     async def invites_heard(self, tx: Transaction, events: Sequence[InviteEvent]) -> None:
         """Start or stretch the alerts of those who are invited or reminded, or whose invitations were accepted."""
-        heard = of_invites(events)
-        if heard:
-            await alerts.hear(tx.connection, heard, self._delays)
-            tx.after_commit(self._on_alert)
+        await self._hear(tx, of_invites(events))
 
     async def deactivated(self, tx: Transaction, events: Sequence[UserDeactivated]) -> None:
         """Forget people's choices and browsers, and conclude their alerts: the decision will find them deactivated."""
         user_ids = [event.user_id for event in events]
         await people.forget(tx.connection, user_ids)
-        await subscriptions.forget(tx.connection, user_ids)
+        await push.forget(tx.connection, user_ids)
         await alerts.bring_forward(tx.connection, user_ids, self._clock())
         tx.after_commit(self._on_alert)
 
@@ -159,6 +156,13 @@ class Notifications:
             key = await _act_upon(tx, understood, phone)
         log.info("answer_understood", wish=understood.wish)
         return None if handled or key is None else self._texts.say(understood.language, key)
+
+    async def _hear(self, tx: Transaction, heard: Sequence[Heard]) -> None:
+        if heard:
+            recipients = {one.user_id for one in heard} if self._delays.pushes else set()
+            browsers = await self._subscriptions.of(tx.connection, recipients) if recipients else {}
+            await alerts.hear(tx.connection, heard, self._delays, browsers.keys())
+            tx.after_commit(self._on_alert)
 
 
 async def _act_upon(tx: Transaction, understood: Understood, phone: str) -> str | None:

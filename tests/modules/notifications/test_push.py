@@ -76,12 +76,45 @@ async def after(house: House, clock: Clock, seconds: float) -> dict[str, Deliver
     return {delivery.transport: delivery for delivery in await house.send()}
 
 
+@pytest.mark.parametrize(("accepted", "sms"), [(False, "accepted"), (True, "suppressed reached_otherwise")])
+async def test_an_acceptance_is_told_by_one_transport_an_invitation_until_it_is_answered(
+    pushing: House,
+    world: World,
+    clock: Clock,
+    service: PushServer,
+    twilio: TwilioServer,
+    settings: Settings,
+    accepted: bool,  # noqa: FBT001 - a parameter of the test
+    sms: str,
+) -> None:
+    browser = await subscribed(pushing, service)
+    ana, bo = Person("ana", phone="+4915100000001"), Person("bo")
+    world.people |= {person.user_id: person for person in (ana, bo)}
+    event = world.invite("bo", "ana", clock.time) if accepted else world.invite("ana", "bo", clock.time)
+    invite_id = event.invite.id
+    await pushing.publish(world.accept(invite_id, clock.time) if accepted else event)
+    assert states(await after(pushing, clock, 21))["push"] == "accepted"
+    [heard] = browser.heard
+    said = ("Invitation accepted", "Ana accepted your invitation"), ("New invitation", "Ana invited you")
+    assert heard.payload == {
+        "title": said[not accepted][0],
+        "body": said[not accepted][1],
+        "link": f"{settings.public_url}/invites/{invite_id}",
+        "tag": f"invites:{invite_id}",
+        "channel_id": None,
+        "invite_id": str(invite_id),
+        "category": "invites",
+    }
+    assert states(await after(pushing, clock, 130))["sms"] == sms
+    assert len(twilio.sent) == (0 if accepted else 1)
+
+
 def states(ledger: dict[str, Delivery]) -> dict[str, str]:
     return {name: f"{one.state} {one.reason}" if one.reason else one.state for name, one in ledger.items()}
 
 
 async def test_push_comes_first_and_an_sms_when_it_stays_unread(
-    pushing: House, clock: Clock, channel: UUID, browser: Browser, twilio: TwilioServer
+    pushing: House, clock: Clock, browser: Browser, channel: UUID, twilio: TwilioServer
 ) -> None:
     assert states(await after(pushing, clock, 21)) == {"push": "accepted"}
     [heard] = browser.heard
@@ -92,8 +125,21 @@ async def test_push_comes_first_and_an_sms_when_it_stays_unread(
     assert len(browser.heard) == len(twilio.sent) == 1
 
 
+async def test_push_is_begun_only_for_who_has_a_browser_and_later_tells_of_all_that_is_unread(
+    pushing: House, world: World, clock: Clock, channel: UUID, service: PushServer
+) -> None:
+    assert states(await after(pushing, clock, 130)) == {"sms": "accepted"}
+    browser = await subscribed(pushing, service)
+    await pushing.publish(world.say(channel, "ana", occurred_at=clock.time))
+    ledger = await after(pushing, clock, 21)
+    assert (ledger["push"].state, ledger["push"].from_seq, ledger["push"].to_seq) == ("accepted", 1, 2)
+    [heard] = browser.heard
+    assert heard.payload is not None
+    assert heard.payload["body"] == "You have 2 new messages from Ana"
+
+
 async def test_who_reads_what_was_pushed_gets_no_sms(
-    pushing: House, world: World, clock: Clock, channel: UUID, browser: Browser, twilio: TwilioServer
+    pushing: House, world: World, clock: Clock, browser: Browser, channel: UUID, twilio: TwilioServer
 ) -> None:
     await after(pushing, clock, 21)
     world.read_to["bo", channel] = 1
@@ -102,7 +148,7 @@ async def test_who_reads_what_was_pushed_gets_no_sms(
 
 
 async def test_a_browser_that_is_gone_is_forgotten_and_the_sms_goes(
-    pushing: House, clock: Clock, channel: UUID, browser: Browser, service: PushServer, twilio: TwilioServer
+    pushing: House, clock: Clock, browser: Browser, channel: UUID, service: PushServer, twilio: TwilioServer
 ) -> None:
     service.unsubscribe(browser)
     assert states(await after(pushing, clock, 21)) == {"push": "failed no_subscription"}
@@ -112,7 +158,7 @@ async def test_a_browser_that_is_gone_is_forgotten_and_the_sms_goes(
 
 
 async def test_of_several_browsers_only_those_that_are_gone_are_forgotten(
-    pushing: House, clock: Clock, channel: UUID, browser: Browser, service: PushServer
+    pushing: House, clock: Clock, browser: Browser, channel: UUID, service: PushServer
 ) -> None:
     gone = await subscribed(pushing, service)
     service.unsubscribe(gone)
@@ -122,7 +168,7 @@ async def test_of_several_browsers_only_those_that_are_gone_are_forgotten(
 
 
 async def test_a_service_that_is_busy_is_asked_again(
-    pushing: House, clock: Clock, channel: UUID, browser: Browser, service: PushServer
+    pushing: House, clock: Clock, browser: Browser, channel: UUID, service: PushServer
 ) -> None:
     service.script.append(answer(429, retry_after="1"))
     assert states(await after(pushing, clock, 21)) == {"push": "pending push_429"}
@@ -131,7 +177,7 @@ async def test_a_service_that_is_busy_is_asked_again(
 
 
 async def test_it_is_asked_again_no_sooner_than_it_said(
-    pushing: House, clock: Clock, channel: UUID, browser: Browser, service: PushServer
+    pushing: House, clock: Clock, browser: Browser, channel: UUID, service: PushServer
 ) -> None:
     service.script.append(answer(503, retry_after="25"))
     assert states(await after(pushing, clock, 21)) == {"push": "pending push_503"}
@@ -141,7 +187,7 @@ async def test_it_is_asked_again_no_sooner_than_it_said(
 
 
 async def test_a_service_that_stays_away_is_given_up_before_the_sms_is_due(
-    pushing: House, clock: Clock, channel: UUID, browser: Browser, service: PushServer, twilio: TwilioServer
+    pushing: House, clock: Clock, browser: Browser, channel: UUID, service: PushServer, twilio: TwilioServer
 ) -> None:
     service.script.extend([answer(503, retry_after="600")] * 9)
     found = [states(await after(pushing, clock, seconds)) for seconds in (21, 31, 31, 31, 10)]
@@ -151,7 +197,7 @@ async def test_a_service_that_stays_away_is_given_up_before_the_sms_is_due(
 
 
 async def test_an_unclear_answer_is_never_repeated(
-    pushing: House, clock: Clock, channel: UUID, browser: Browser, service: PushServer
+    pushing: House, clock: Clock, browser: Browser, channel: UUID, service: PushServer
 ) -> None:
     service.script.append(answer(500))
     assert states(await after(pushing, clock, 21)) == {"push": "unknown http_500"}

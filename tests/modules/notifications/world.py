@@ -6,8 +6,11 @@ from uuid import UUID
 
 import msgspec
 
+from kernel.clock import rfc3339
+from kernel.ids import new_id
+from modules.contacts import events
 from modules.messaging.events import MessageCreated
-from modules.notifications.ports import Span
+from modules.notifications.ports import InviteEnd, InviteNews, Span
 from realtime.attention import Attention
 
 
@@ -44,6 +47,28 @@ class SpanState(msgspec.Struct, frozen=True):
     unread_since: datetime | None = None
 
 
+class Invitation(msgspec.Struct):
+    """What somebody was invited to."""
+
+    id: UUID
+    invitor: str
+    invitee: str
+    created_at: datetime
+    status: str = "pending"
+    reminders: int = 0
+    reminded_at: datetime | None = None
+    responded_at: datetime | None = None
+
+
+class InviteState(msgspec.Struct, frozen=True):
+    """What has become of an invitation, for one of its people."""
+
+    news: InviteNews
+    ended: InviteEnd | None
+    since: datetime | None
+    other_name: str
+
+
 class World:
     """Channels, people and their attention. Everybody is away and has read nothing until told otherwise."""
 
@@ -54,6 +79,7 @@ class World:
         self.read_to: dict[tuple[str, UUID], int] = {}
         self.muted_until: dict[tuple[str, UUID], datetime] = {}
         self.looking: dict[str, Attention] = {}
+        self.invitations: dict[UUID, Invitation] = {}
 
     def join(self, channel_id: UUID, *people: Person) -> None:
         """Put people into a channel."""
@@ -65,6 +91,38 @@ class World:
         texts = self.texts.setdefault(channel_id, [])
         texts.append(Text(len(texts) + 1, sender, at=fields.get("occurred_at")))  # type: ignore[arg-type]
         return message(channel_id, len(texts), sender, sorted(self.members[channel_id] - {sender}), **fields)
+
+    def invite(self, invitor: str, invitee: str, at: datetime) -> events.InviteCreated:
+        """Let one invite another, and return the event that tells of it."""
+        made = Invitation(new_id(), invitor, invitee, at)
+        self.invitations[made.id] = made
+        return events.InviteCreated(invite=shown(made), occurred_at=at)
+
+    def remind(self, invite_id: UUID, at: datetime) -> events.InviteReminded:
+        """Remind of an invitation."""
+        found = self.invitations[invite_id]
+        found.reminders, found.reminded_at = found.reminders + 1, at
+        return events.InviteReminded(invite=shown(found), reminders=found.reminders, occurred_at=at)
+
+    def accept(self, invite_id: UUID, at: datetime) -> events.InviteAccepted:
+        """Accept an invitation."""
+        found = self.invitations[invite_id]
+        found.status, found.responded_at = "accepted", at
+        return events.InviteAccepted(invite=shown(found), occurred_at=at)
+
+    async def invite_states(self, spans: Sequence[Span]) -> Sequence[InviteState]:
+        """Invitations: what has become of each."""
+        return [self._invite_state(span, self.invitations[span.invite_id]) for span in spans]
+
+    def _invite_state(self, span: Span, invite: Invitation) -> InviteState:
+        if span.user_id == invite.invitor:
+            ended: InviteEnd | None = None if invite.status == "accepted" else "withdrawn"
+            return InviteState("accepted", ended, invite.responded_at, invite.invitee.title())
+        ends: dict[str, InviteEnd] = {"accepted": "answered", "declined": "answered"}
+        ended = None if invite.status == "pending" else ends.get(invite.status, "withdrawn")
+        if span.from_seq == 1:
+            return InviteState("received", ended, invite.created_at, invite.invitor.title())
+        return InviteState("reminder", ended, invite.reminded_at, invite.invitor.title())
 
     async def states(self, spans: Sequence[Span]) -> Sequence[SpanState]:
         """Conversations: what has become of each span."""
@@ -127,3 +185,12 @@ def message(channel_id: UUID, seq: int, sender: str, recipients: Sequence[str], 
         message_preview="a secret text",
         **fields,  # type: ignore[arg-type]
     )
+
+
+def shown(invite: Invitation) -> events.Invite:
+    """Return an invitation as it is told of."""
+    people = [events.Named(name, name, name.title()) for name in (invite.invitor, invite.invitee)]
+    fields: dict[str, object] = {"status": invite.status, "kind": "contact", "channel_id": None, "channel_title": None}
+    fields |= {"channel_role": None, "message": "a secret text", "responded_at": None, "metadata": {}}
+    at = rfc3339(invite.created_at)
+    return events.Invite(id=invite.id, invitor=people[0], invitee=people[1], created_at=at, expires_at=at, **fields)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ Whoever takes due alerts moves their `due_at` ahead: that hides them from others
 lock, and brings them back should the worker die. Rows are always locked in the order of their keys: no deadlocks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -30,6 +30,7 @@ SELECT user_id, thread_id, transport, category, seq, message_count, begun_at, be
 FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::int[], $5::timestamptz[], $6::text[])
     AS heard (user_id, thread_id, seq, message_count, begun_at, category)
 CROSS JOIN unnest($7::text[], $8::interval[]) AS way (transport, delay)
+WHERE transport <> 'push' OR user_id = ANY($9::text[])
 ORDER BY {KEY}
 ON CONFLICT ({KEY}) DO UPDATE SET
     to_seq = greatest(alert.to_seq, excluded.to_seq),
@@ -94,13 +95,20 @@ class Delays:
     """How long each transport waits after the first of the news, as columns."""
 
     def __init__(self, delays_s: Mapping[str, float]) -> None:
+        self.pushes = "push" in delays_s
         self.columns = list(delays_s), [timedelta(seconds=seconds) for seconds in delays_s.values()]
 
 
-async def hear(connection: Connection, heard: Sequence[Heard], delays: Delays) -> None:
-    """Start or stretch alerts of every transport; at most one entry a person and thread. The first delay is kept."""
+async def hear(
+    connection: Connection, heard: Sequence[Heard], delays: Delays, with_browsers: Collection[str] = ()
+) -> None:
+    """Start or stretch alerts of every transport; at most one entry a person and thread. The first delay is kept.
+
+    Those of push only of people `with_browsers`: for the others there would be nothing to decide. Should somebody
+    subscribe later, the next push tells of all that is unread by then.
+    """
     columns = zip(*map(msgspec.structs.astuple, heard), strict=True)
-    await connection.execute(HEAR, *map(list, columns), *delays.columns)
+    await connection.execute(HEAR, *map(list, columns), *delays.columns, list(with_browsers))
 
 
 async def take_due(connection: Connection, now: datetime, hidden_until: datetime, limit: int) -> list[DueAlert]:

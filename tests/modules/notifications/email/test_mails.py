@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from kernel.smtp_url import smtp_server as server_of
 from modules.notifications.domain.outcomes import Accepted, Fault, Refused
+from modules.notifications.ports import InviteNews
 from modules.notifications.transports.email.addresses import mailbox
 from modules.notifications.transports.email.mail import compose, written
 from modules.notifications.wording.words import Words
@@ -113,6 +114,26 @@ async def test_mails_about_one_channel_are_one_thread_and_each_has_an_id_of_its_
     root = f"<channel.{CHANNEL}@shop.example>"
     assert {message["References"] for message in messages} == {root} == {m["In-Reply-To"] for m in messages}
     assert "References" not in (await sent(thread_id=None)).message
+
+
+@pytest.mark.parametrize(
+    ("locale", "news", "subject", "link", "why"),
+    [
+        ("en", "received", "Zoë invited you", "Open the invitation", "an invitation that you got or sent"),
+        ("de", "accepted", "Zoë hat Ihre Einladung angenommen", "Einladung öffnen", "wegen einer Einladung"),
+    ],
+)
+async def test_mails_about_an_invitation_say_so_and_are_one_thread(
+    locale: str, news: InviteNews, subject: str, link: str, why: str
+) -> None:
+    words = texts.invite_words(locale, news, "Zoë", LINK)
+    mail = await sent(locale=locale, category="invites", thread_id=CHANNEL, words=words)
+    assert mail.message["Subject"] == subject
+    assert mail.message["References"] == f"<invite.{CHANNEL}@shop.example>"
+    assert mail.message["List-Unsubscribe"] == f"<{OFF}>"
+    for shown in (mail.part("plain"), read(mail.part("html")).text):
+        assert link in shown
+        assert why in " ".join(shown.split())
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,11 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from modules.notifications.ports import InviteNews
 from modules.notifications.wording.keys import SHAPES
 from modules.notifications.wording.names import LONGEST_NAME
 from modules.notifications.wording.sms import Length, length, sms
@@ -14,6 +16,7 @@ from modules.notifications.wording.texts import Texts, our_entries
 
 ROOT = Path(__file__).parents[4]
 LINK = "https://parley.example.com/channels/0192f3c4-7b1e-7c3a-9a55-2f6f0d1c9e01"
+INVITE_LINK = LINK.replace("channels", "invites")
 TAGS = ["de", "en", "es", "fr"]
 ONE_SEGMENT = Length(gsm7=True, segments=1)
 
@@ -37,6 +40,13 @@ def test_with_plain_names_an_sms_is_one_segment_of_gsm7(tag: str, count: int, se
     """The longest case is among them: names as long as they are shown."""
     names = ["Äé" * LONGEST_NAME] * senders
     assert length(sms(texts.words(tag, count, names, LINK))) == ONE_SEGMENT
+
+
+@pytest.mark.parametrize("tag", TAGS)
+@pytest.mark.parametrize("name", ["Äé" * LONGEST_NAME, ""])
+@pytest.mark.parametrize("news", get_args(InviteNews))
+def test_an_sms_about_an_invitation_is_one_segment_of_gsm7(tag: str, news: InviteNews, name: str) -> None:
+    assert length(sms(texts.invite_words(tag, news, name, INVITE_LINK))) == ONE_SEGMENT
 
 
 @pytest.mark.parametrize("tag", TAGS)

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modules.notifications.ports import InviteNews
 from modules.notifications.wording.names import ISOLATE, LONGEST_NAME, POP, harmless
 from modules.notifications.wording.sms import Length, length, sms
 from modules.notifications.wording.texts import Texts, our_entries
@@ -38,6 +39,29 @@ def test_who_wrote_and_how_much_but_not_what(locale: str, count: int, senders: l
     words = texts.words(locale, count, senders, LINK)
     assert (words.text, words.link, words.locale) == (says, LINK, locale)
     assert sms(words) == f"{says}\n{LINK}"
+
+
+@pytest.mark.parametrize(
+    ("locale", "news", "name", "says"),
+    [
+        ("en", "received", "Ana", "Ana invited you"),
+        ("en", "received", "\u200b", "Somebody invited you"),
+        ("en", "received", "Ana.example/x", "Ana. example x invited you"),
+        ("en", "reminder", "Ana", "The invitation from Ana still waits for your answer"),
+        ("en", "accepted", "Ben", "Ben accepted your invitation"),
+        ("en", "accepted", DANA, f"{ISOLATE}{DANA}{POP} accepted your invitation"),
+        ("es", "received", "Ana", "Ana te ha invitado"),
+        ("es", "accepted", "Ben", "Ben ha aceptado una de tus invitaciones"),
+        ("fr", "received", "Ana", "Ana vous a envoyé une invitation"),
+        ("fr", "accepted", "", "Votre invitation a été acceptée"),
+        ("de", "reminder", "Ana", "Die Einladung von Ana wartet noch auf Ihre Antwort"),
+        ("pt-BR", "accepted", "Ben", "Ben accepted your invitation"),
+    ],
+)
+def test_who_invites_whom_but_not_to_what(locale: str, news: InviteNews, name: str, says: str) -> None:
+    words = texts.invite_words(locale, news, name, LINK)
+    assert (words.text, words.link) == (says, LINK)
+    assert not name.strip("\u200b") or name not in words.title
 
 
 def test_a_title_names_nobody() -> None:
