@@ -100,7 +100,6 @@ async def test_too_many_sockets_end_the_newest(dsn: str, tmp_path: Path) -> None
     assert stopped.value.code == 4429
 
 
-@pytest.mark.long
 async def test_sockets_that_the_server_still_counts_are_waited_for(
     dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,7 +142,6 @@ async def test_a_busy_server_is_left_alone_as_long_as_it_asks(host: Host) -> Non
     assert line.answered_busy[1] - line.answered_busy[0] >= 1
 
 
-@pytest.mark.long
 async def test_a_full_server_is_asked_again(dsn: str, tmp_path: Path) -> None:
     with running_server(dsn, tmp_path, PARLEY_MAX_SOCKETS="1") as server:
         at = booking_on(server)
@@ -165,7 +163,6 @@ async def test_a_client_is_entered_once(host: Host) -> None:
         await client.__aenter__()
 
 
-@pytest.mark.long
 async def test_a_server_that_starts_later_is_waited_for(dsn: str, tmp_path: Path) -> None:
     with running_server(dsn, tmp_path) as server:
         at = booking_on(server)

@@ -33,7 +33,6 @@ async def test_everybody_gets_everything_once_and_in_order(host: Host) -> None:
     assert list(ben.positions.values()) == [100]
 
 
-@pytest.mark.long
 async def test_kills_of_the_server(dsn: str, tmp_path: Path) -> None:
     with running_server(dsn, tmp_path) as server:
         at = booking_on(server)
@@ -51,7 +50,6 @@ async def test_kills_of_the_server(dsn: str, tmp_path: Path) -> None:
             assert ben.connections == 4
 
 
-@pytest.mark.long
 async def test_a_restart(dsn: str, tmp_path: Path) -> None:
     with running_server(dsn, tmp_path) as server:
         at = booking_on(server)
@@ -151,7 +149,6 @@ async def test_a_log_that_is_shorter_than_what_is_known_is_another_history(host:
             assert seqs(await take(records, 1)) == [2]
 
 
-@pytest.mark.long
 async def test_slow_readers_are_cut_off_bounded_and_lose_nothing(dsn: str, tmp_path: Path) -> None:
     with running_server(dsn, tmp_path) as server:
         at = booking_on(server)

@@ -32,7 +32,6 @@ async def test_the_same_check_finds(host: Host, monkeypatch: pytest.MonkeyPatch,
     assert await written_over_a_bad_line(host) != [str(n) for n in range(CUTS * AT_ONCE)]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("fault", ["dies_before_commit", "dies_after_commit"])
 async def test_an_unknown_outcome_becomes_one_row(dsn: str, tmp_path: Path, fault: str) -> None:
     with running_server(dsn, tmp_path, variant=fault) as server:

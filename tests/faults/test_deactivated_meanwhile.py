@@ -10,7 +10,6 @@ from tests.support.chat import Chat
 from tests.support.servers import Host, running_server
 
 
-@pytest.mark.long
 async def test_the_socket_is_closed(dsn: str, tmp_path: Path) -> None:
     assert await end(dsn, tmp_path, "slow_admission") == 4404
 

@@ -137,7 +137,6 @@ def stall(server: Server, token: str) -> socket.socket:
     return peer
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_hurries_it(dsn: str, tmp_path: Path, second: signal.Signals) -> None:
     with served(dsn, tmp_path) as (server, token), half_a_request(server, token):

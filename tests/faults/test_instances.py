@@ -336,7 +336,6 @@ async def read_where_one_listens_late(pair: Pair, directory: Path, variant: str,
     return told["user_id"], told["last_read_seq"]
 
 
-@pytest.mark.long
 async def test_what_is_read_before_an_instance_listens_is_seen_there(pair: Pair, tmp_path: Path) -> None:
     assert await read_where_one_listens_late(pair, tmp_path, "listens_late", FOUND_WITHIN_S) == ("ben", 1)
 

@@ -49,7 +49,6 @@ def people(host: Host, start: int) -> None:
         sent.raise_for_status()
 
 
-@pytest.mark.long
 async def test_all_are_live_soon(dsn: str, tmp_path: Path) -> None:
     with crowded(dsn, tmp_path) as server:
         storm = await stormed(server)

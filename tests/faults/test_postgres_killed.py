@@ -38,7 +38,6 @@ async def test_a_killed_postmaster_costs_nothing(
     await survives(mortal_dsn, tmp_path, kill, kills)
 
 
-@pytest.mark.long
 async def test_a_killed_backend_costs_nothing(
     mortal_dsn: str, tmp_path: Path, postmaster: Callable[[], int], kills: int
 ) -> None:
@@ -93,7 +92,6 @@ async def test_the_same_checks_find_a_database_that_forgets(
     assert any(fault.startswith("lost") for fault in broken_promises(found, talkers))
 
 
-@pytest.mark.long
 async def test_a_standstill_only_delays(mortal_dsn: str, tmp_path: Path, postmaster: Callable[[], int]) -> None:
     with running_server(mortal_dsn, tmp_path) as server:
         talkers = booking(server, "b1", "ana", "ben")

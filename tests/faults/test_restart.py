@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.support.chat import chat
 from tests.support.log import damage
@@ -19,7 +18,6 @@ STOPS_WITHIN_S = 12
 SOCKETS = 10
 
 
-@pytest.mark.long
 async def test_under_load(dsn: str, tmp_path: Path) -> None:
     with running_server(dsn, tmp_path) as server:
         talkers = booking(server, "b1", "ana", "ben", "cem")

@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.support.servers import Host, Server, running_server
 from tests.support.webhook_receiver import WebhookReceiver, dawdle, webhook_receiver
@@ -31,12 +30,10 @@ async def test_every_event_arrives_whatever_dies(dsn: str, tmp_path: Path, kills
     assert endpoint.forged() == []
 
 
-@pytest.mark.long
 async def test_the_same_check_finds_events_that_count_as_delivered_when_taken(dsn: str, tmp_path: Path) -> None:
     assert await missing(dsn, tmp_path, "posts_at_most_once") != set()
 
 
-@pytest.mark.long
 async def test_the_same_check_finds_events_of_the_dead_that_nobody_takes_up(dsn: str, tmp_path: Path) -> None:
     assert await missing(dsn, tmp_path, "webhooks_of_the_dead") != set()
 

@@ -7,7 +7,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-import pytest
 from websockets.sync.client import connect
 
 from tests.support.redis_server import RedisServer
@@ -95,7 +94,6 @@ def test_every_transport_says_what_would_happen_and_why(dsn: str, tmp_path: Path
         assert "is never told (read: nothing is left that they haven't seen)" in part(here.explained(), "SMS")
 
 
-@pytest.mark.long
 def test_quiet_hours_a_pause_and_another_choice_are_shown(dsn: str, tmp_path: Path) -> None:
     with scene(dsn, tmp_path) as here, here.host.person(here.bo) as bo:
         quiet = {"start": "00:00", "end": "23:59", "time_zone": "Asia/Kathmandu"}
@@ -122,14 +120,12 @@ def test_quiet_hours_a_pause_and_another_choice_are_shown(dsn: str, tmp_path: Pa
         assert "no alert is open" in sms
 
 
-@pytest.mark.long
 def test_strangers_and_unknown_channels_are_said_to_be_such(dsn: str, tmp_path: Path) -> None:
     with scene(dsn, tmp_path) as here:
         assert "nobody of this id, or deactivated" in here.explained(user="nobody")
         assert "takes no part in the channel, or there is none of this id" in here.explained(channel=str(uuid4()))
 
 
-@pytest.mark.long
 def test_with_redis_it_sees_who_is_there(dsn: str, tmp_path: Path, redis_server: RedisServer) -> None:
     with scene(dsn, tmp_path, REDIS_URL=redis_server.url) as here:
         with connect(here.server.ws_url, proxy=None) as socket:

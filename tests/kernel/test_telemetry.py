@@ -246,7 +246,6 @@ def cluster_without(setting: str, folder: Path, monkeypatch: pytest.MonkeyPatch)
         embedded_server.stop(process)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("setting", ["fsync", "full_page_writes"])
 def test_production_refuses_a_database_that_a_power_cut_breaks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str

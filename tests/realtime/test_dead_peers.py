@@ -14,7 +14,6 @@ PLENTY_BYTES = 24 * 1024 * 1024
 """Several times what the system's own buffers take, and the server's bound on top."""
 
 
-@pytest.mark.long
 def test_one_that_only_sends_pings_is_cut_off(dsn: str, tmp_path: Path) -> None:
     with (
         running_server(dsn, tmp_path, PARLEY_WS_AUTH_TIMEOUT_S="600") as server,

@@ -17,7 +17,6 @@ PROGRAMS = {
 }
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("kind", PROGRAMS)
 async def test_it_keeps_its_promises(kind: str, dsn: str, tmp_path: Path) -> None:
     with running_server(dsn, tmp_path, program=PROGRAMS[kind]) as server:

@@ -11,7 +11,6 @@ from uuid import uuid4
 
 import asyncpg
 import httpx
-import pytest
 import websockets
 
 from kernel import embedded
@@ -213,7 +212,6 @@ async def test_no_log_tells_a_secret(tmp_path: Path) -> None:
     assert "ready to accept connections" in logs["PostgreSQL"]
 
 
-@pytest.mark.long
 async def test_the_checker_finds_a_line_that_tells(tmp_path: Path) -> None:
     """The broken variant: frames are logged."""
     secrets, logs = await logs_of(tmp_path, variant="talkative_log")

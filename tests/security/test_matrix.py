@@ -205,7 +205,6 @@ def test_every_frame_that_names_something_owned_is_in_the_matrix(house: House) -
     assert set(frames(house.host.server, "personal")) == {"auth", "ping"}, "which name nothing that anybody owns"
 
 
-@pytest.mark.long
 async def test_the_matrix_finds_a_server_that_tells_them_apart(dsn: str, tmp_path: Path) -> None:
     """The broken variant."""
     variant = "tells_foreign_from_unknown"

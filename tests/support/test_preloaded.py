@@ -18,13 +18,15 @@ from tests.support.preloaded import ROOT, Child
 
 PATIENCE_S = 20
 SHOWS = """
-import gc, json, os, signal, sys, threading
+import gc, json, os, signal, sys, tempfile, threading, time
 print(json.dumps({
     "arguments": sys.argv,
     "name": __name__,
     "path": sys.path[0],
     "environment": dict(os.environ),
     "folder": os.getcwd(),
+    "scratch": tempfile.gettempdir(),
+    "zone": time.strftime("%Z", time.localtime(0)),
     "files": [fd for fd in map(int, os.listdir("/dev/fd")) if fd < 64],
     "input": sys.stdin.read(),
     "signals": {number: str(signal.getsignal(number)) for number in signal.valid_signals()},
@@ -76,7 +78,7 @@ def ran(script: Path, text: str) -> subprocess.CompletedProcess[str]:
 
 def test_it_sees_what_an_ordinary_one_sees(script: Path, tmp_path: Path) -> None:
     script.write_text(SHOWS)
-    environment = {**os.environ, "SAID": "grüß"}
+    environment = {**os.environ, "SAID": "grüß", "TMPDIR": str(tmp_path), "TZ": "Asia/Kathmandu"}
     command = (str(script), "--one", "zwei")
     other = subprocess.run(
         (sys.executable, *command),

@@ -87,7 +87,6 @@ async def test_there_is_one_however_many_race_at_two_servers(dsn: str, tmp_path:
         assert sorted(people.roles("ana", channel)) == ["ana", "ben"]
 
 
-@pytest.mark.long
 async def test_the_same_race_is_lost_without_the_mechanism(dsn: str, tmp_path: Path) -> None:
     """The broken variant: it is looked whether there is one, and made if not."""
     with two_servers(dsn, tmp_path, "ana", "ben", variant="looks_before_it_founds") as people:
@@ -95,7 +94,6 @@ async def test_the_same_race_is_lost_without_the_mechanism(dsn: str, tmp_path: P
         assert len(await channels_of_a_race(people)) > 1
 
 
-@pytest.mark.long
 async def test_both_hear_it_at_once_on_any_instance(dsn: str, tmp_path: Path, redis_server: RedisServer) -> None:
     with two_servers(dsn, tmp_path, "ana", "ben", REDIS_URL=redis_server.url) as people:
         one, two = people.servers

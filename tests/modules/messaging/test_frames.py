@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.support.log import damage
 from tests.support.promises import broken_promises
 from tests.support.servers import running_server
@@ -21,7 +19,6 @@ async def test_frames_and_acks_say_what_is_stored(dsn: str, tmp_path: Path) -> N
     assert sum(len(talker.frames) for talker in talkers) == 3 * found.last_seq
 
 
-@pytest.mark.long
 async def test_the_same_check_finds_frames_that_say_something_else(dsn: str, tmp_path: Path) -> None:
     """The broken variant: what is announced is written in capitals."""
     with running_server(dsn, tmp_path, variant="altered_frames") as server:

@@ -202,7 +202,6 @@ async def test_a_group_is_what_its_rules_make_of_it(five: Party, seed: int) -> N
     assert await surprises(five, random.Random(seed)) == []
 
 
-@pytest.mark.long
 async def test_the_model_finds_a_rule_that_is_missing(dsn: str, tmp_path: Path) -> None:
     """The broken variant: nobody follows an admin who leaves."""
     with two_servers(dsn, tmp_path, *NAMES, variant="no_heir") as people:

@@ -248,7 +248,6 @@ async def test_who_comes_back_has_their_place_and_marks(four: Party) -> None:
     assert four.ask("ben", "GET", f"/{channel}").json()["muted_until"] == "2100-01-01T00:00:00.000000Z"
 
 
-@pytest.mark.long
 async def test_a_thousand_take_part_at_the_cost_of_two(dsn: str, tmp_path: Path) -> None:
     with running_server(dsn, tmp_path, PARLEY_REQUIRE_CONTACT="false") as server:
         host = Host(server, server.cli("keys", "create", "tests"))

@@ -210,7 +210,6 @@ async def test_where_receipts_are_dear_they_come_late_but_not_to_ones_own_device
     assert late == receipt(booking, "ben", HEAD, HEAD)
 
 
-@pytest.mark.long
 async def test_receipts_reach_other_instances(dsn: str, tmp_path: Path, redis_server: RedisServer) -> None:
     settings = {"REDIS_URL": redis_server.url}
     with running_server(dsn, tmp_path / "a", **settings) as a, running_server(dsn, tmp_path / "b", **settings) as b:

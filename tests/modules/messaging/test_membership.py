@@ -146,7 +146,6 @@ async def test_connects_that_race_with_coming_and_going(room: Room) -> None:
     assert await misheard(room) == []
 
 
-@pytest.mark.long
 async def test_the_same_check_finds_a_join_that_listens_too_late(dsn: str, tmp_path: Path) -> None:
     """The broken variant: the log is read first, and listened to a moment afterwards."""
     with running_server(dsn, tmp_path, variant="late_join") as server:

@@ -136,7 +136,6 @@ async def test_redis_goes_and_comes_back(scene: Scene, redis: RedisServer, outag
             await scene.becomes(ana, "ben", "online")
 
 
-@pytest.mark.long
 async def test_flapping_would_show_without_the_grace(dsn: str, tmp_path: Path) -> None:
     """The broken variant: who has gone is gone."""
     with running_server(dsn, tmp_path, variant="no_grace") as server:
@@ -150,7 +149,6 @@ async def test_flapping_would_show_without_the_grace(dsn: str, tmp_path: Path) -
                     await scene.becomes(ana, "ben", "offline")
 
 
-@pytest.mark.long
 async def test_who_left_would_still_be_watched_without_looking_again(dsn: str, tmp_path: Path) -> None:
     """The broken variant: once watched, always watched."""
     with running_server(dsn, tmp_path, variant="watches_for_ever") as server:

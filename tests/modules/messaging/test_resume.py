@@ -43,7 +43,6 @@ async def test_from_every_place_across_restarts_and_from_another_process(dsn: st
     assert len(set(epochs)) == 1
 
 
-@pytest.mark.long
 async def test_a_long_log_under_live_traffic(dsn: str, tmp_path: Path) -> None:
     """With pages so small that the traffic comes in the midst of it."""
     with running_server(dsn, tmp_path, variant="small_pages") as server:

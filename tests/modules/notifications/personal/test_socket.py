@@ -78,7 +78,6 @@ async def test_a_page_with_a_badge_is_nobody_who_reads(scene: Scene) -> None:
     assert await is_there(scene) == AWAY
 
 
-@pytest.mark.long
 async def test_the_same_check_finds_a_page_that_is_taken_for_a_device(dsn: str, tmp_path: Path) -> None:
     """The broken variant."""
     with running_server(dsn, tmp_path, variant="counts_as_a_device") as server:

@@ -80,7 +80,6 @@ async def test_what_one_instance_changes_the_other_knows_soon(pair: Pair) -> Non
     assert await heard_elsewhere(pair)
 
 
-@pytest.mark.long
 async def test_the_same_check_finds_an_instance_that_does_not_hear(
     database: Database, settings: Settings, receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
