@@ -32,9 +32,8 @@ class Circle:
         self.database = database
         bus = Bus()
         self.directory = Directory(database)
-        self.lifecycle = Lifecycle(
-            bus, Directs(Membership(bus, Broadcast(Hub(), Reading(database, self.directory)))), require_contact=True
-        )
+        directs = Directs(Membership(bus, Broadcast(Hub(), Reading(database, self.directory))))
+        self.lifecycle = Lifecycle(bus, directs, require_contact=True)
 
     def call(self, name: str, method: str, path: str, at: int = 0, /, **query: Any) -> httpx.Response:
         """Have somebody ask for something."""
@@ -65,6 +64,14 @@ class Circle:
         async with self.database.transaction() as tx:
             await pairs.lock(tx.connection, couples)
             await self.lifecycle.join(tx, couples, names)
+
+    async def part(self, name: str, other: str) -> None:
+        """End two being contacts, as where contacts are required."""
+        pair = pair_of(self.party.ids[name], self.party.ids[other])
+        names = await self.directory.find(pair)
+        async with self.database.transaction() as tx:
+            await pairs.lock(tx.connection, [pair])
+            await self.lifecycle.part(tx, [pair], names)
 
     async def invite(self, name: str, other: str, **fields: Any) -> StoredInvite:
         """Have somebody invite another."""

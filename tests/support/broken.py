@@ -318,6 +318,7 @@ def looks_before_it_founds(patch: Patch) -> None:
     assert conflict in founding.FOUND
     patch(founding, "FOUND", founding.FOUND.replace(conflict, ""))
     patch(opening, "found", look)
+    broken_contacts.opens_what_was_allowed_before(patch)  # which would have them wait for each other
 
 
 def no_heir(patch: Patch) -> None:

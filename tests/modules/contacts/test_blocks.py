@@ -175,3 +175,15 @@ async def test_without_the_contact_rule_who_parts_writes_on(three: Circle) -> No
     assert three.remove("ana", "ben").status_code == 204
     message = {"client_id": "1", "content": "hello"}
     assert people.ask("ben", "POST", f"/{channel}/messages", message).status_code == 201
+
+
+async def test_a_channel_from_when_contacts_were_required_opens_when_it_is_asked_for(three: Circle) -> None:
+    people = three.party
+    await three.befriend("ana", "ben")
+    channel = people.direct("ana", "ben").json()["id"]
+    await three.part("ana", "ben")
+    message = {"client_id": "1", "content": "hello"}
+    assert people.ask("ben", "POST", f"/{channel}/messages", message).status_code == 409
+    again = people.direct("ben", "ana")
+    assert (again.status_code, again.json()["id"], again.json()["status"]) == (200, channel, "active")
+    assert people.ask("ben", "POST", f"/{channel}/messages", message).status_code == 201
