@@ -183,6 +183,7 @@ async def test_after_anything_every_page_shows_the_truth(scene: Scene, seed: int
         assert [await page.shows_the_truth() for page in open_pages] == [True] * 4
 
 
+@pytest.mark.long
 async def test_the_same_check_finds_an_instance_that_is_deaf_to_hints(
     dsn: str, redis: RedisServer, tmp_path: Path
 ) -> None:
@@ -195,6 +196,7 @@ async def test_the_same_check_finds_an_instance_that_is_deaf_to_hints(
             assert not all([await page.shows_the_truth(2) for page in open_pages])
 
 
+@pytest.mark.long
 async def test_the_first_page_of_an_instance_misses_nothing(dsn: str, redis: RedisServer, tmp_path: Path) -> None:
     """The others don't know yet that it wants to be told."""
     with two_hosts(dsn, tmp_path, REDIS_URL=redis.url) as pair:

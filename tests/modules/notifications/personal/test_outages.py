@@ -73,6 +73,7 @@ async def test_who_is_cut_off_alone_tells_the_others_who_noticed_nothing(
             assert await page.shows_the_truth()
 
 
+@pytest.mark.long
 async def test_the_same_check_finds_who_never_looks_back(dsn: str, redis_server: RedisServer, tmp_path: Path) -> None:
     """The broken variant."""
     with two_hosts(dsn, tmp_path, REDIS_URL=redis_server.url, variant="never_looks_back") as pair:
