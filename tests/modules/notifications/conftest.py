@@ -32,6 +32,7 @@ from modules.notifications.transports import Transport
 from modules.notifications.transports.twilio_webhooks import report
 from tests.modules.notifications.world import World
 from tests.support.databases import Databases
+from tests.support.servers import PLAIN
 from tests.support.twilio_server import Sms, TwilioServer, twilio_server
 
 PUBLIC_URL = "https://parley.example/behind/a/proxy"
@@ -221,5 +222,5 @@ async def at(house: House, twilio: TwilioServer) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def http(at: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=at, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=at, trust_env=False, verify=PLAIN) as client:
         yield client
