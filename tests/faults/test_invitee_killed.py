@@ -1,4 +1,4 @@
-"""`kill -9` between the answer to an invitation and what follows from it: it follows, once, and nothing is left over."""
+"""`kill -9` between the answer to an invitation and what follows from it: it follows, once, and nothing is left."""
 
 import asyncio
 from pathlib import Path
