@@ -12,7 +12,7 @@ from kernel.cursors import decode_cursor, encode_cursor
 from kernel.http.access import ADMIN, USER, key, refuses, who
 from kernel.http.parameters import Cursor
 from modules.contacts.errors import TemplateNotFoundError
-from modules.contacts.schemas.templates import TEMPLATE_NAME, PutTemplate, Template, TemplatePage
+from modules.contacts.schemas.templates import TEMPLATE_NAME, PutTemplate, Template, TemplateName, TemplatePage
 from modules.contacts.service.templates import Templates
 from modules.contacts.store.templates import StoredTemplate
 
@@ -37,7 +37,7 @@ async def list_templates(
     templates: NamedDependency[Templates], limit: Limit = 50, cursor: Cursor = None
 ) -> TemplatePage:
     """By name."""
-    after = None if cursor is None else decode_cursor(cursor, str)
+    after = None if cursor is None else decode_cursor(cursor, TemplateName)
     found = await templates.listing(after=after, limit=limit + 1)
     page = found[:limit]
     return TemplatePage(
