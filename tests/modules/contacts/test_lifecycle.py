@@ -10,12 +10,13 @@ import msgspec
 import pytest
 
 from bus import Bus, Event
+from kernel import locks
 from kernel.clock import now
 from kernel.database import Database, Transaction
 from kernel.ids import new_id
 from modules.contacts import events
 from modules.contacts.domain.invites import StoredInvite
-from modules.contacts.domain.pairs import Pair, lock_key, pair_of
+from modules.contacts.domain.pairs import Pair, pair_of
 from modules.contacts.service.lifecycle import Lifecycle
 from modules.contacts.store import pairs
 
@@ -166,8 +167,7 @@ async def test_the_database_refuses(scene: Scene, statement: str) -> None:
 
 
 async def test_two_at_once_wait_for_each_other(scene: Scene) -> None:
-    async with scene.database.transaction() as first, scene.database.connection() as second:
+    async with scene.database.transaction() as first, scene.database.transaction() as second:
         await pairs.lock(first.connection, [("ana", "ben"), ("ana", "cleo")])
-        held = "SELECT pg_try_advisory_xact_lock($1)"
-        assert not await second.fetchval(held, lock_key(("ana", "ben")))
-        assert await second.fetchval(held, lock_key(("ben", "cleo")))
+        assert not await locks.try_lock(second.connection, ("contacts", "ana", "ben"))
+        assert await locks.try_lock(second.connection, ("contacts", "ben", "cleo"))

@@ -2,10 +2,9 @@
 
 from collections.abc import Collection, Sequence
 
+from kernel import locks
 from kernel.database import Connection
-from modules.contacts.domain.pairs import Pair, lock_key
-
-LOCK = "SELECT pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS key"
+from modules.contacts.domain.pairs import Pair
 
 ADD = """
 INSERT INTO contact_pairs (low_id, high_id) SELECT * FROM unnest($1::text[], $2::text[])
@@ -29,7 +28,7 @@ async def lock(connection: Connection, pairs: Collection[Pair]) -> None:
 
     Whoever invites, answers, removes or blocks locks the pair first, and then sees what the others before have done.
     """
-    await connection.execute(LOCK, sorted(map(lock_key, set(pairs))))
+    await locks.lock(connection, [("contacts", *pair) for pair in pairs])
 
 
 async def add(connection: Connection, pairs: Collection[Pair]) -> list[Pair]:
