@@ -1,13 +1,14 @@
 """Providers that take, refuse, fall silent and break down, and remember every call."""
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
+from kernel.clock import Clock
 from kernel.database import Database, Transaction
 from modules.notifications.domain.outcomes import Accepted, Ambiguous, Fault, Outcome, Refused
 from modules.notifications.transports import Outgoing
@@ -30,9 +31,7 @@ class Call(msgspec.Struct, frozen=True):
 class Provider:
     """A transport without a network. Nothing but its call log knows what the person really got."""
 
-    def __init__(
-        self, name: str, life: Life, clock: Callable[[], datetime], dice: random.Random, calls: list[Call]
-    ) -> None:
+    def __init__(self, name: str, life: Life, clock: Clock, dice: random.Random, calls: list[Call]) -> None:
         self.name = name
         self.trouble = 0.0
         """How likely a call fails."""

@@ -5,13 +5,13 @@ needs in turn.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 
 from litestar import Router
 
 from bus import Bus
-from kernel.clock import now
+from kernel.clock import Clock, now
 from kernel.database import Database
 from kernel.http.idempotency import Idempotency
 from kernel.settings import Settings
@@ -53,7 +53,7 @@ class ContactsModule:
         people: People,
         channels: Channels,
         directs: Directs,
-        clock: Callable[[], datetime] = now,
+        clock: Clock = now,
     ) -> None:
         lifecycle = Lifecycle(bus, directs, require_contact=settings.require_contact)
         self.answering = Answering(

@@ -8,11 +8,11 @@ then one for each hold, which grow up to ten minutes.
 """
 
 import random
-from collections.abc import Callable
 from datetime import datetime
 
 import structlog
 
+from kernel.clock import Clock
 from kernel.database import Transaction
 from modules.notifications.domain.circuit import CLOSED, Circuit, failed, misconfigured, worked
 from modules.notifications.domain.outcomes import Accepted, Ambiguous, Fault, Outcome, Refused
@@ -30,7 +30,7 @@ def jitter() -> float:
 class Breaker:
     """Learns from what calls came to."""
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
     async def note(self, tx: Transaction, transport: str, outcome: Outcome) -> datetime | None:

@@ -4,9 +4,9 @@ Guarantees: each part is done and told in a transaction of its own, short howeve
 not there any more, so that beginning anew after a crash goes on where it ended.
 """
 
-from collections.abc import Callable, Collection
-from datetime import datetime
+from collections.abc import Collection
 
+from kernel.clock import Clock
 from kernel.database import Database, Transaction
 from modules.contacts.ports import People
 from modules.contacts.service.lifecycle import Lifecycle
@@ -23,9 +23,7 @@ BATCH = 100
 class Departures:
     """A durable consumer of deactivations."""
 
-    def __init__(
-        self, *, database: Database, people: People, lifecycle: Lifecycle, clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, *, database: Database, people: People, lifecycle: Lifecycle, clock: Clock) -> None:
         self._database = database
         self._people = people
         self._lifecycle = lifecycle

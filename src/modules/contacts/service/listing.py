@@ -1,12 +1,11 @@
 """Shows people their invitations; to everybody else they don't exist."""
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from uuid import UUID
 
 from msgspec.structs import asdict
 
-from kernel.clock import rfc3339
+from kernel.clock import Clock, rfc3339
 from kernel.cursors import decode_cursor, encode_cursor
 from kernel.database import Database
 from modules.contacts.domain.invites import StoredInvite
@@ -25,7 +24,7 @@ LOOKED_THROUGH = 2000
 class Listing:
     """Reads. A page takes at most two queries, four with a text to look for."""
 
-    def __init__(self, database: Database, people: People, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, people: People, clock: Clock) -> None:
         self._database = database
         self._people = people
         self._clock = clock

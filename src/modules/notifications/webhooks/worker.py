@@ -15,13 +15,14 @@ number of statements.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
 
+from kernel.clock import Clock
 from kernel.database import Database, Transaction
 from kernel.errors import UnavailableError
 from kernel.ids import new_id
@@ -62,7 +63,7 @@ def jitter() -> float:
 class WebhookWorker(Worker):
     """Serves the queue of webhooks."""
 
-    def __init__(self, database: Database, sender: Sender, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, sender: Sender, clock: Clock) -> None:
         super().__init__()
         self._database = database
         self._sender = sender
