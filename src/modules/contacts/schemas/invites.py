@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from kernel.clock import Timestamp
 from kernel.errors import Problem
+from modules.contacts.domain.answering import Action
 from modules.contacts.events import Invite, InviteStatus
 from modules.contacts.schemas.base import Incoming
 
@@ -16,7 +17,7 @@ class PutInvite(Incoming, frozen=True, kw_only=True):
     """What is to become of an invitation."""
 
     action: Annotated[
-        Literal["accept", "decline", "revoke", "remind"],
+        Action,
         Meta(description="The invitee can accept and decline, the invitor revoke and remind"),
     ]
 

@@ -14,6 +14,7 @@ from modules.contacts.events import Invite
 from modules.contacts.ports import People
 from modules.contacts.schemas.invites import HistoryEntry, InviteDetail, InvitePage
 from modules.contacts.service.naming import people_of, shown
+from modules.contacts.store import invites as rows
 from modules.contacts.store import listing as store
 from modules.contacts.store.listing import Candidate, Filter
 
@@ -79,7 +80,7 @@ class Listing:
         named = await self._people.matching({one.other_id for one in seen}, text)
         hits = [one.id for one in seen if one.is_mentioned or one.other_id in named]
         async with self._database.connection() as connection:
-            found = await store.by_ids(connection, hits[:limit])
+            found = await rows.find(connection, hits[:limit])
         following = _after(hits, seen, limit)
         return InvitePage(await self.shown(found), None if following is None else encode_cursor(following))
 
