@@ -5,10 +5,10 @@ from typing import Annotated
 from litestar import Response, delete, get, put
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import JSONBody, PathParameter, QueryParameter
+from litestar.params import JSONBody, PathParameter
 
 from kernel.http.access import ADMIN, USER, key, refuses, who
-from kernel.http.parameters import Cursor
+from kernel.http.parameters import Cursor, Limit
 from modules.contacts.errors import TemplateNotFoundError
 from modules.contacts.schemas.templates import TEMPLATE_NAME, PutTemplate, Template, TemplatePage
 from modules.contacts.service.templates import Templates
@@ -16,7 +16,6 @@ from modules.contacts.service.templates import Templates
 TAGS = ["Contacts"]
 READERS = who(USER, key("invites"))
 KEEPERS = who(ADMIN, key("invites"))
-Limit = Annotated[int, QueryParameter(ge=1, le=100)]
 NameInPath = Annotated[
     str,
     PathParameter(min_length=1, max_length=64, pattern=TEMPLATE_NAME, description="1-64 characters of a-z 0-9 _ -"),
