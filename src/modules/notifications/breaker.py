@@ -7,11 +7,11 @@ Guarantees: with a provider that only fails, the calls of all instances together
 then one for each hold, which grow up to ten minutes.
 """
 
-import random
 from datetime import datetime
 
 import structlog
 
+from kernel.backoff import spread
 from kernel.clock import Clock
 from kernel.database import Transaction
 from modules.notifications.domain.circuit import CLOSED, Circuit, failed, misconfigured, worked
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 def jitter() -> float:
     """Return a factor that keeps what waits from coming all at once."""
-    return random.uniform(0.75, 1.25)  # noqa: S311 - nobody gains by guessing it
+    return spread(0.75, 1.25)
 
 
 class Breaker:

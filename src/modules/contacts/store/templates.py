@@ -34,8 +34,7 @@ class StoredTemplate(msgspec.Struct, frozen=True):
 
 async def put(connection: Connection, name: str, text: str) -> tuple[StoredTemplate, bool]:
     """Write one; returns it, and whether it is new."""
-    row = await connection.fetchrow(PUT, name, text)
-    assert row is not None  # noqa: S101 - it was written
+    [row] = await connection.fetch(PUT, name, text)
     return StoredTemplate(row["name"], row["text"], row["updated_at"]), row["is_new"]
 
 

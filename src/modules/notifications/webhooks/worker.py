@@ -13,7 +13,6 @@ number of statements.
 """
 
 import asyncio
-import random
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
@@ -22,6 +21,7 @@ from uuid import UUID
 
 import structlog
 
+from kernel.backoff import spread
 from kernel.clock import Clock
 from kernel.database import Database, Transaction
 from kernel.errors import UnavailableError
@@ -57,7 +57,7 @@ Done = tuple[Claimed, Sent, Settled]
 
 def jitter() -> float:
     """Return a factor that keeps retries from coming all at once."""
-    return random.uniform(0.9, 1.1)  # noqa: S311 - nobody gains by guessing it
+    return spread(0.9, 1.1)
 
 
 class WebhookWorker(Worker):

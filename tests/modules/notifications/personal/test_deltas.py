@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
+import pytest
 
 from bus import Bus
 from bus.events import Event
@@ -144,11 +145,11 @@ async def test_who_becomes_a_contact_is_told_of_and_who_is_none_any_more_is_not(
 
 
 async def test_another_instance_that_tells_of_it_has_contacts_looked_at_here_too(
-    database: Database, settings: Settings
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with place(database, settings) as here:
         said: list[bytes] = []
-        here.hub.relay = lambda _topic, kind, *parts: said.append(b"".join((kind, *parts)))  # type: ignore[method-assign]
+        monkeypatch.setattr(here.hub, "relay", lambda _topic, kind, *parts: said.append(b"".join((kind, *parts))))
         await here.befriend("ana", "ben")
         ana = await here.page("ana")
         here.friends.of["ana"] = {"ben", "cem"}
