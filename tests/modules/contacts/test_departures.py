@@ -1,10 +1,13 @@
 """Who is deactivated leaves nothing open, however much it was, and whenever the process dies in between."""
 
+from collections.abc import Collection, Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from bus import Bus
+from kernel.clock import now
 from kernel.database import Database
 from modules.contacts.events import ContactRemoved, InviteRevoked
 from modules.contacts.service import departures
@@ -12,10 +15,11 @@ from modules.contacts.service.departures import Departures
 from modules.contacts.service.lifecycle import Lifecycle
 from modules.identity.events import UserDeactivated
 from tests.support.invitations import Invitations, invitation
-from tests.support.people import Everybody, NoDirects
+from tests.support.people import Everybody, NoDirects, Somebody
 from tests.support.sweeping import DAY, T0
 
 MANY = 45
+HOUR = timedelta(hours=1)
 LEFT = """
 SELECT (SELECT count(*) FROM contact_invites WHERE status = 'pending' AND 'ben' IN (invitor_id, invitee_id))
      + (SELECT count(*) FROM contact_pairs WHERE 'ben' IN (low_id, high_id))
@@ -75,6 +79,40 @@ async def test_nothing_is_left_open(house: House) -> None:
     assert len(house.told) == len(set(house.told)) == 3 * MANY + 1
     await house.deactivated()
     assert len(house.told) == 3 * MANY + 1
+
+
+class BackAgain(Everybody):
+    """People of whom nobody is gone but ben, and he only until he comes back."""
+
+    is_gone = True
+
+    async def find(self, user_ids: Collection[str]) -> Mapping[str, Somebody]:
+        return {user_id: Somebody(user_id, not (self.is_gone and user_id == "ben")) for user_id in user_ids}
+
+
+async def test_who_has_come_back_keeps_what_they_have_begun_since(house: House) -> None:
+    """However late the event is heard, or heard once more."""
+    people, event = BackAgain(), UserDeactivated(user_id="ben", occurred_at=now() - HOUR)
+    house.departures._people = people
+    async with house.database.transaction() as tx:
+        await tx.connection.execute("UPDATE contact_pairs SET since = now() - interval '1 day'")
+        await tx.connection.execute("UPDATE contact_blocks SET since = now() - interval '1 day'")
+        await tx.connection.execute("UPDATE contact_invites SET created_at = created_at - interval '1 day'")
+        await tx.connection.execute("INSERT INTO contact_pairs VALUES ('ben', 'cleo')")
+        await tx.connection.execute("INSERT INTO contact_blocks VALUES ('ben', 'zoe')")
+    fresh = invitation("ben", "zoe", created_at=now(), expires_at=now() + DAY)
+    await Invitations(house.database).make(fresh)
+    people.is_gone = False
+    for _ in range(2):
+        async with house.database.transaction() as tx:
+            await house.departures.deactivated(tx, [event])
+        assert await Invitations(house.database).fetch(LEFT) == [(3,)], "an invitation, a contact and a block"
+    people.is_gone = True
+    async with house.database.transaction() as tx:
+        await house.departures.deactivated(tx, [event])
+    assert await Invitations(house.database).fetch(LEFT) == [(0,)], (
+        "of who is gone nothing is left, whenever it was made"
+    )
 
 
 @pytest.mark.parametrize("batches", [1, 4, 9, 11])

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from kernel.ids import new_id
 from modules.contacts.domain.quotas import network
 from modules.contacts.service.limits import Charge, Misses
 from tests.modules.contacts.guests import told
@@ -153,6 +154,26 @@ async def test_nobody_oneself_who_is_gone_and_who_blocks_are_answered_by_the_sam
     house = await housing(size=1, invite_misses_per_account_per_hour=1000, invite_misses_per_address_per_hour=1000)
     assert [len(different) for different in await tellable(house)] == [1] * 4
     assert 6 <= len(house.noted) <= 12, house.noted
+
+
+async def test_blocking_somebody_first_finds_nobody_out(housing: Housing) -> None:
+    """Of an id that one has blocked nothing else is told, so that blocks are no way to walk ids."""
+    house = await housing(size=1)
+    ids = ["p001", "p002", "p003", "nobody"]
+    await house.run("INSERT INTO contact_blocks SELECT 'p000', unnest($1::text[])", ids)
+    await house.run("INSERT INTO contact_blocks VALUES ('p002', 'p000')")
+    await house.parley.identity.people.deactivate("p003")
+    group = {"kind": "channel", "channel_id": str(new_id())}
+    await house.ask("p000", to("p001"))  # asyncpg asks for the types of arrays once
+    for body in ({}, group):
+        told = set()
+        for user_id in [*ids, *ids]:
+            house.noted.clear()
+            answer = await house.ask("p000", to(user_id) | body)
+            told.add((*seen(answer)[::2], tuple(house.noted)))
+        ((status, text, _),) = told
+        assert (status, "blocked-by-you" in text) == (409, True)
+    assert {count for (count,) in await house.run("SELECT count FROM contact_usage")} == {0}
 
 
 async def test_it_is_seen_when_one_step_is_saved(housing: Housing, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from kernel.cursors import encode_cursor
 from modules.contacts.domain.templates import MAX_TEXT_CHARS, filled, text_problem
 from tests.modules.contacts.guests import Guests, guests
 from tests.support.party import refused
@@ -54,13 +55,15 @@ def test_they_are_listed_by_name_in_pages(two: Guests) -> None:
     names = [f"page-{uuid4().hex}{end}" for end in ("-", "0", "_", "a")]
     for name in reversed(names):
         put(two.host.http, name, "Hello")
-    seen, cursor = [], ""
+    seen: list[str] = []
+    cursor: str | None = ""
     while cursor is not None:
         page = two.clients["ana", 0].get(f"{PATH}?limit=1{cursor and '&cursor='}{cursor}").raise_for_status().json()
         seen += [one["name"] for one in page["items"]]
         cursor = page["next"]
     assert [one for one in seen if one in names] == sorted(names)
-    assert refused(two.clients["ana", 0].get(f"{PATH}?cursor=AAAA")) == (400, "malformed", ["?cursor"])
+    for cursor in ("AAAA", encode_cursor("a\0b"), encode_cursor("A"), encode_cursor(1)):
+        assert refused(two.clients["ana", 0].get(f"{PATH}?cursor={cursor}")) == (400, "malformed", ["?cursor"])
 
 
 def test_their_names_and_texts_have_limits(two: Guests, name: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from modules.contacts.domain.quotas import MAX_TO_ONE
 from modules.contacts.store import facts, pairs, usage
 from tests.modules.contacts.guests import told
 from tests.modules.contacts.house import NAMES, House, Housing, houses, to
@@ -44,6 +45,19 @@ async def test_quotas_of_a_day_are_named_and_end_at_midnight(housing: Housing) -
     assert "6 invitations a day (UTC) on this server" in (await house.ask("p020", to("p021"))).json()["detail"]
     await house.run("UPDATE contact_usage SET since = since - interval '1 day'")
     assert (await house.ask("p000", to("p009"))).status_code == 201
+
+
+async def test_one_alone_neither_pesters_somebody_nor_uses_up_their_day(housing: Housing) -> None:
+    house = await housing()
+    for turn in range(MAX_TO_ONE):
+        made = await house.ask("p000", to("p001"))
+        assert made.status_code == 201, turn
+        await house.run("UPDATE contact_invites SET status = 'revoked' WHERE id::text = $1", made.json()["id"])
+    over = await house.ask("p000", to("p001"))
+    assert told([over]) == {"too-many-requests": 1}
+    assert over.json()["detail"] == "At most 10 invitations a day (UTC) by one person to one other"
+    for one, other in (("p000", "p002"), ("p003", "p001")):
+        assert (await house.ask(one, to(other))).status_code == 201
 
 
 async def test_without_caps_nothing_is_counted(housing: Housing) -> None:

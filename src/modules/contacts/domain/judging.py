@@ -93,12 +93,14 @@ class Judge:
         self._joined: set[Pair] = set()
 
     def judge(self, wish: Wish) -> Verdict:
-        """Return what becomes of a wish. Whoever blocks the invitor is nobody to them, before anything else is told."""
+        """Return what becomes of a wish. Of whom the invitor has blocked nothing is told but that; then, whoever blocks
+        the invitor is nobody to them, before anything else is told.
+        """
         standing = self._facts.standings[wish.invitee_id]
-        if standing.is_blocked:
-            return PersonNotFoundError()
         if standing.blocks:
             return BlockedByYouError()
+        if standing.is_blocked:
+            return PersonNotFoundError()
         found = self._contact(wish, standing) if wish.channel_id is None else self._channel(wish)
         verdict = found or self._quotas.refusal(wish.invitee_id) or Create()
         self._count(wish, verdict)

@@ -11,9 +11,14 @@ import msgspec
 
 from kernel.errors import TooManyRequestsError
 
-Scope = Literal["invites.sender", "invites.recipient", "invites.all", "misses.account", "misses.address"]
+Scope = Literal[
+    "invites.sender", "invites.recipient", "invites.pair", "invites.all", "misses.account", "misses.address"
+]
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+MAX_TO_ONE = 10
+"""Invitations a day by one person to one other, those that ended among them: one alone can neither pester somebody
+nor use up what that person may receive."""
 
 
 class Counter(msgspec.Struct, frozen=True, order=True):
@@ -53,7 +58,10 @@ def network(host: str) -> str:
 
 
 class Caps(msgspec.Struct, frozen=True):
-    """How many invitations a UTC day may have: by one person, to one person, of all. 0: any number."""
+    """How many invitations a UTC day may have: by one person, to one person, of all. 0: any number.
+
+    Where those to one person are limited, so are those by one to one other: `MAX_TO_ONE`.
+    """
 
     per_sender: int
     per_recipient: int
@@ -67,6 +75,7 @@ class Quotas:
         self._caps = caps
         self._since = start_of_day(now)
         self._retry_after_s = (self._since + DAY - now).total_seconds()
+        self._sender_id = sender_id
         self._sender = counter("invites.sender", sender_id, self._since)
         self._all = counter("invites.all", "", self._since)
         self._used: Mapping[Counter, int] = {}
@@ -95,8 +104,11 @@ class Quotas:
     def _limiting(self, recipient: str) -> dict[Counter, tuple[int, str]]:
         caps = self._caps
         receiver = counter("invites.recipient", recipient, self._since)
+        between = counter("invites.pair", f"{self._sender_id}\0{recipient}", self._since)
+        to_one = MAX_TO_ONE if caps.per_recipient else 0
         found = {
             self._sender: (caps.per_sender, f"At most {caps.per_sender} invitations a day (UTC) by one person"),
+            between: (to_one, f"At most {to_one} invitations a day (UTC) by one person to one other"),
             receiver: (
                 caps.per_recipient,
                 f"This person has received too many invitations today: at most {caps.per_recipient} a day (UTC)",

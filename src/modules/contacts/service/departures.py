@@ -1,10 +1,9 @@
 """Who was deactivated has no contacts and waits for no answer any more.
 
 Guarantees: each part is done and told in a transaction of its own, short however much there is; a part that is done is
-not there any more, so that beginning anew after a crash goes on where it ended.
+not there any more, so that beginning anew after a crash goes on where it ended. Who has come back since keeps what they
+have begun since, however late this is.
 """
-
-from collections.abc import Collection
 
 from kernel.clock import Clock
 from kernel.database import Database, Transaction
@@ -14,6 +13,7 @@ from modules.contacts.service.naming import people_of
 from modules.contacts.store import departures as store
 from modules.contacts.store import invites as rows
 from modules.contacts.store import pairs
+from modules.contacts.store.departures import Departed
 from modules.identity.events import UserDeactivated
 
 CONSUMER = "contacts.departures"
@@ -31,14 +31,15 @@ class Departures:
 
     async def deactivated(self, tx: Transaction, events: list[UserDeactivated]) -> None:
         """Take back what they were invited to and invited to, part them from their contacts, forget their blocks."""
-        gone = {event.user_id for event in events}
+        people = await self._people.find({event.user_id for event in events})
+        gone = {one.user_id: one.occurred_at if people[one.user_id].active else None for one in events}
         while await self._revoke(gone):
             pass
         while await self._part(gone):
             pass
         await store.unblock(tx.connection, gone)
 
-    async def _revoke(self, gone: Collection[str]) -> bool:
+    async def _revoke(self, gone: Departed) -> bool:
         """Revoke some pending invitations; whether there were any."""
         async with self._database.connection() as connection:
             waiting = await store.pending(connection, gone, BATCH)
@@ -51,7 +52,7 @@ class Departures:
             await self._lifecycle.close(tx, ids, "revoked", names, now=self._clock(), by=None)
         return True
 
-    async def _part(self, gone: Collection[str]) -> bool:
+    async def _part(self, gone: Departed) -> bool:
         """End some pairs; whether there were any."""
         async with self._database.connection() as connection:
             couples = await store.pairs(connection, gone, BATCH)

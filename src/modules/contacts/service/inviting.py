@@ -92,13 +92,15 @@ class Inviting:
         now = self._clock()
         await self._misses.check(searcher, now)
         found = await self._finding.find(searcher.user_id, [task.entry for task in tasks])
-        charge = await self._misses.charge(searcher, [wish is None for wish in found.wishes], now)
+        missed = [isinstance(wish, PersonNotFoundError) for wish in found.wishes]
+        charge = await self._misses.charge(searcher, missed, now)
         for index, (task, wish) in enumerate(zip(tasks, found.wishes, strict=True)):
-            task.wish = wish
             if index >= charge.answered:
                 task.outcome = charge.refusal
-            elif wish is None:
-                task.outcome = PersonNotFoundError()
+            elif isinstance(wish, ParleyError):
+                task.outcome = wish
+            else:
+                task.wish = wish
         return found.names, charge
 
 

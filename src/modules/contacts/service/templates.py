@@ -8,7 +8,7 @@ from kernel.database import Database
 from kernel.errors import malformed_field
 from modules.contacts.domain.templates import text_problem
 from modules.contacts.errors import TemplateNotFoundError
-from modules.contacts.schemas.templates import Template, TemplatePage
+from modules.contacts.schemas.templates import Template, TemplateName, TemplatePage
 from modules.contacts.store import templates as store
 from modules.contacts.store.templates import StoredTemplate
 
@@ -50,7 +50,7 @@ class Templates:
         Raises:
             MalformedError: the cursor isn't one that was given out.
         """
-        after = None if cursor is None else decode_cursor(cursor, str)
+        after = None if cursor is None else decode_cursor(cursor, TemplateName)
         async with self._database.connection() as connection:
             found = await store.page(connection, after, limit + 1)
         shown = found[:limit]

@@ -6,10 +6,11 @@ from typing import NamedTuple
 from kernel.database import Connection
 
 AMONG = """
-SELECT other FROM unnest($2::text[]) AS other
-WHERE EXISTS (SELECT FROM contact_pairs AS p
-              WHERE p.low_id = least($1 COLLATE "C", other) AND p.high_id = greatest($1 COLLATE "C", other))
+SELECT other FROM unnest($2::text[]) AS other, LATERAL (
+    SELECT FROM contact_pairs AS p
+    WHERE p.low_id = least($1 COLLATE "C", other) AND p.high_id = greatest($1 COLLATE "C", other) LIMIT 1) AS pair
 """
+"""A look into the index for each: joined, everybody's pairs might be read."""
 
 ALL = """
 SELECT high_id FROM contact_pairs WHERE low_id = $1 UNION ALL SELECT low_id FROM contact_pairs WHERE high_id = $1

@@ -19,15 +19,17 @@ FROM unnest($2::text[]) AS other
 """
 
 PENDING = f"""
-SELECT {COLUMNS} FROM contact_invites AS i
-JOIN unnest($1::text[], $2::text[]) AS pair (low_id, high_id)
-    ON least(i.invitor_id, i.invitee_id) = pair.low_id AND greatest(i.invitor_id, i.invitee_id) = pair.high_id
-WHERE i.status = 'pending' AND i.kind = 'contact'
+SELECT waiting.* FROM unnest($1::text[], $2::text[]) AS pair (low_id, high_id), LATERAL (
+    SELECT {COLUMNS} FROM contact_invites AS i
+    WHERE least(i.invitor_id, i.invitee_id) = pair.low_id AND greatest(i.invitor_id, i.invitee_id) = pair.high_id
+      AND i.status = 'pending' AND i.kind = 'contact' LIMIT 1) AS waiting
 UNION ALL
-SELECT {COLUMNS} FROM contact_invites AS i
-JOIN unnest($3::text[], $4::uuid[]) AS place (user_id, at_id) ON i.invitee_id = place.user_id AND i.channel_id = at_id
-WHERE i.status = 'pending' AND i.kind = 'channel'
+SELECT waiting.* FROM unnest($3::text[], $4::uuid[]) AS place (user_id, at_id), LATERAL (
+    SELECT {COLUMNS} FROM contact_invites AS i
+    WHERE i.invitee_id = place.user_id AND i.channel_id = at_id
+      AND i.status = 'pending' AND i.kind = 'channel' LIMIT 1) AS waiting
 """
+"""A look into a unique index for each: joined, all that waits for anybody would be read. So there is one at most."""
 
 
 async def about(connection: Connection, user_id: str, wishes: Sequence[Wish]) -> Facts:

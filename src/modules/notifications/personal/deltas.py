@@ -19,11 +19,10 @@ Told: TypeAlias = Iterable[tuple[Collection[str], ServerFrame]]
 
 
 class Delta(msgspec.Struct, frozen=True):
-    """What an event of this kind, once committed, tells to whom; and whether these people's contacts are others now."""
+    """What an event of this kind, once committed, tells to whom."""
 
     event: type[Event]
     tells: Callable[[Any], Told]
-    changes_contacts: bool = False
 
 
 def _to_both(kind: type[frames.InviteFrame]) -> Callable[[contacts.InviteEvent], Told]:
@@ -50,6 +49,6 @@ DELTAS: tuple[Delta, ...] = (
     Delta(contacts.InviteDeclined, _to_both(frames.InviteDeclined)),
     Delta(contacts.InviteRevoked, _to_both(frames.InviteRevoked)),
     Delta(contacts.InviteExpired, _to_both(frames.InviteExpired)),
-    Delta(contacts.ContactAdded, _of_each_other(frames.ContactAdded), changes_contacts=True),
-    Delta(contacts.ContactRemoved, _of_each_other(frames.ContactRemoved), changes_contacts=True),
+    Delta(contacts.ContactAdded, _of_each_other(frames.ContactAdded)),
+    Delta(contacts.ContactRemoved, _of_each_other(frames.ContactRemoved)),
 )

@@ -58,7 +58,7 @@ class PersonalSockets:
         visitors = Visitors(hub, TOPIC)
         self._deltas = deltas
         self.circle = Circle(watchers, visitors, contacts)
-        self.post = Post(hub, visitors, self.circle.changed)
+        self.post = Post(hub, visitors)
         self.badges = Badges(database=database, hub=hub, visitors=visitors, counts=counts)
         self.hints = Hints(
             hub=hub,
@@ -124,4 +124,4 @@ class PersonalSockets:
 
     def _tell(self, delta: Delta, event: Any) -> None:
         for user_ids, content in delta.tells(event):
-            self.post.tell(user_ids, content, contacts_changed=delta.changes_contacts)
+            self.post.tell(user_ids, content)

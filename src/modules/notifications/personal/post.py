@@ -9,7 +9,7 @@ Guarantees: in the order of telling, from each instance; a socket that can't tak
 being left in a wrong belief. It is told once: what other instances couldn't hear is lost, and read over HTTP.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 import msgspec
 
@@ -28,11 +28,10 @@ encode = msgspec.msgpack.Encoder().encode
 
 
 class Parcel(msgspec.Struct, frozen=True, array_like=True):
-    """A frame, whom it is for, and whether they have other contacts now."""
+    """A frame, and whom it is for."""
 
     user_ids: list[str]
     payload: bytes
-    contacts_changed: bool
 
 
 decode = msgspec.msgpack.Decoder(Parcel).decode
@@ -41,15 +40,14 @@ decode = msgspec.msgpack.Decoder(Parcel).decode
 class Post:
     """Tells people."""
 
-    def __init__(self, hub: Hub, visitors: Visitors, on_contacts_changed: Callable[[str], None]) -> None:
+    def __init__(self, hub: Hub, visitors: Visitors) -> None:
         self._hub = hub
-        self._on_contacts_changed = on_contacts_changed
         self._visitors = visitors
         hub.on(TOLD, self._heard)
 
-    def tell(self, user_ids: Collection[str], content: ServerFrame, *, contacts_changed: bool = False) -> None:
-        """Send a frame to these people; `contacts_changed`: look again who their contacts are."""
-        parcel = Parcel(list(user_ids), frame(content).payload, contacts_changed)
+    def tell(self, user_ids: Collection[str], content: ServerFrame) -> None:
+        """Send a frame to these people."""
+        parcel = Parcel(list(user_ids), frame(content).payload)
         self._tell_here(parcel)
         self._hub.relay(TOPIC, TOLD, encode(parcel))
 
@@ -61,5 +59,3 @@ class Post:
         for user_id in parcel.user_ids:
             for connection in self._visitors.connections_of(user_id):
                 connection.deliver(TOPIC, ALWAYS, told)
-            if parcel.contacts_changed:
-                self._on_contacts_changed(user_id)
