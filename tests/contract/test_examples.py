@@ -157,3 +157,29 @@ def test_what_a_field_means_it_means_in_derived_structs_too() -> None:
 def test_a_field_without_an_example_is_found() -> None:
     """The broken variant."""
     assert set(guessed(Sample)) == {"Sample.made_up", "Inner.shoe_size", "Sample.deleted_at"}
+
+
+def invites(value: Any, told_by: str = "") -> Iterator[tuple[str, Json]]:
+    """Yield every invitation in a JSON value, with the type of what tells it."""
+    for one in value if isinstance(value, list) else []:
+        yield from invites(one)
+    if isinstance(value, dict):
+        if {"invitor", "invitee"} <= value.keys():
+            yield told_by, value
+        for one in value.values():
+            yield from invites(one, str(value.get("type") or told_by))
+
+
+def test_invitations_are_as_they_can_be(document: Json, sockets: Json) -> None:
+    """What the database wouldn't keep is no example, and what ended is told of as what it is."""
+    answers = [content for one in OPERATIONS for *_, content in bodies(document, published(document, one))]
+    examples = [content.get("example") for content in answers]
+    examples += [one["payload"] for frame in sockets["components"]["messages"].values() for one in frame["examples"]]
+    examples += list(document["webhooks"].values())
+    found = list(invites(examples))
+    assert {told_by.rpartition(".")[2] for told_by, _ in found} >= {"accepted", "expired", "reminder", "reminded"}
+    for told_by, one in found:
+        of_channel = {one[field] is not None for field in ("channel_id", "channel_role", "channel_title")}
+        assert of_channel == {one["kind"] == "channel"}, told_by
+        assert (one["responded_at"] is not None) == (one["status"] in {"accepted", "declined"}), told_by
+        assert told_by.rpartition(".")[2] in {one["status"], "", "received", "created", "reminder", "reminded"}, told_by

@@ -74,7 +74,7 @@ class _Maker:
 
     def _is_seldom(self, field: mi.Field) -> bool:
         said = _of_field(self._owner, field.encode_name)
-        names = {field.encode_name, f"{self._owner.__name__}.{field.encode_name}"}
+        names = {field.encode_name, *(f"{base.__name__}.{field.encode_name}" for base in self._owner.__mro__)}
         return not self._full and not names.isdisjoint(SELDOM) and said is None
 
     def _field(self, field: mi.Field) -> Any:

@@ -14,19 +14,44 @@ CHANNEL_ID = "019c1350-21d8-7c52-8e3a-6b0d9f4a1c77"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbmEiLCJleHAiOjE3Njk4NTQ1MDB9.c2lnbmF0dXJl"  # opens nothing
 ANA = {"user_id": "ana", "username": "ana.lopez", "display_name": "Ana López"}
 BEN = {"user_id": "ben", "username": "ben.okoye", "display_name": "Ben Okoye"}
+INVITE: Mapping[str, Any] = {
+    "id": "019c1355-2d40-7f63-8b1a-9e7c5d30a4f8",
+    "kind": "contact",
+    "status": "pending",
+    "invitor": ANA,
+    "invitee": BEN,
+    "channel_id": None,
+    "channel_title": None,
+    "channel_role": None,
+    "message": "We worked together at Dock 4.",
+    "created_at": MOMENT,
+    "expires_at": "2026-02-14T09:15:00.000000Z",
+    "responded_at": None,
+    "metadata": {"site": "Dock 4"},
+}
+ACCEPTED = {**INVITE, "status": "accepted", "responded_at": LATER}
+DECLINED = {**INVITE, "status": "declined", "responded_at": LATER}
+REVOKED = {**INVITE, "status": "revoked"}
+EXPIRED = {**INVITE, "status": "expired"}
+COUNTS = {"pending": 1, "accepted": 6, "declined": 1, "revoked": 1, "expired": 1}
+NO_COUNTS = dict.fromkeys(COUNTS, 0)
 
 OF_FIELDS: Mapping[str, Any] = {
+    "Answered.invite": ACCEPTED,
+    "Answered.invite_id": INVITE["id"],
     "AuthRefreshed.expires_at": LATER,
     "ChannelView.id": CHANNEL_ID,
     "ContactAddedData.users": [ANA, BEN],
     "ContactRemovedData.users": [ANA, BEN],
     "ContextRef.id": "b-1042",
-    "Invite.expires_at": "2026-02-14T09:15:00.000000Z",
-    "Invite.id": "019c1355-2d40-7f63-8b1a-9e7c5d30a4f8",
-    "Invite.invitee": BEN,
-    "Invite.invitor": ANA,
-    "Invite.kind": "channel",
-    "Invite.message": "Please join us for the night shifts.",
+    **{f"Invite.{field}": value for field, value in INVITE.items() if value is not None},
+    **{f"InviteAccepted{of}.invite": ACCEPTED for of in ("", "Data")},
+    **{f"InviteDeclined{of}.invite": DECLINED for of in ("", "Data")},
+    **{f"InviteExpired{of}.invite": EXPIRED for of in ("", "Data")},
+    **{f"InviteRevoked{of}.invite": REVOKED for of in ("", "Data")},
+    "InviteDetail.history": [{"status": "pending", "at": MOMENT, "by": "ana"}],
+    "InviteStatistics.counts": {"contact": COUNTS, "channel": {**NO_COUNTS, "accepted": 2}},
+    "InviteStatistics.scope": "mine",
     "Notice.title": "Timesheets are due",
     "PutSettings.muted_until": "2026-02-01T07:00:00.000000Z",
     "QuietHoursBody.end": "09:00",
@@ -82,11 +107,6 @@ BY_NAME: Mapping[str, Any] = {
     "invite_id": "019c1355-9c41-7e02-8f5b-7a30d2c6e914",
     "message": "We worked together at Dock 4.",
     "total": 12,
-    "pending": 1,
-    "accepted": 8,
-    "declined": 1,
-    "revoked": 1,
-    "expired": 1,
     "acceptance_rate": 0.8,
     "median_response_s": 5400.0,
     "more": False,

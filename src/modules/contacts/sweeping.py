@@ -25,7 +25,8 @@ from modules.contacts.service.naming import Names, people_of
 from modules.contacts.store import due
 from modules.contacts.store.due import What
 
-BATCH = 500
+BATCH = 100
+"""So few, because this process encodes, commits and tells of a batch in one go, and others wait for it meanwhile."""
 CLEAN_EVERY = timedelta(minutes=10)
 LONGEST_WINDOW = timedelta(days=1)
 
