@@ -102,7 +102,7 @@ def _serve_together(settings: Settings, host: str, port: int, count: int) -> NoR
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--once", is_flag=True, help="Play, then stop.")
-def demo(host: str, port: int, once: bool) -> None:  # noqa: FBT001 - a click flag
+def demo(host: str, port: int, once: bool) -> None:
     """Play a short conversation on a seeded booking, then keep serving it. Sends no SMS; needs no other settings."""
     with suppress(KeyboardInterrupt):
         from demo import run
@@ -212,7 +212,7 @@ def outbox() -> None:
 @click.option("--dead", is_flag=True, help="Only those that were given up.")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000))
 @_asynchronous
-async def outbox_list(dead: bool, limit: int) -> None:  # noqa: FBT001 - a click flag
+async def outbox_list(dead: bool, limit: int) -> None:
     """List waiting and dead events."""
     from bus import outbox as table
     from kernel.clock import rfc3339
@@ -229,7 +229,7 @@ async def outbox_list(dead: bool, limit: int) -> None:  # noqa: FBT001 - a click
 @click.argument("ids", nargs=-1, type=click.UUID)
 @click.option("--all", "everything", is_flag=True, help="Every dead event.")
 @_asynchronous
-async def outbox_replay(ids: tuple[UUID, ...], everything: bool) -> None:  # noqa: FBT001 - a click flag
+async def outbox_replay(ids: tuple[UUID, ...], everything: bool) -> None:
     """Give dead events a new life."""
     from bus import outbox as table
 

@@ -134,4 +134,4 @@ def _forget_gauges(process: BaseProcess) -> None:
     """Take a dead worker's sockets out of the sum; what it had counted stays."""
     from prometheus_client import multiprocess  # noqa: PLC0415 - after METRICS_DIR is set
 
-    multiprocess.mark_process_dead(process.pid)  # type: ignore[no-untyped-call]
+    multiprocess.mark_process_dead(process.pid)  # type: ignore[no-untyped-call]  # its authors gave it no types

@@ -66,6 +66,13 @@ def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 @pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis that the tests of a module share."""
+    with running_redis(tmp_path_factory.mktemp("redis")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def server(postgres: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server process on a database of its own, shared by the tests of a module."""
     with postgres.fresh() as fresh, running_server(fresh, tmp_path_factory.mktemp("server")) as running:

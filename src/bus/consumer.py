@@ -8,7 +8,6 @@ as a dead letter. What the killed process had claimed is free again at once, bec
 """
 
 import asyncio
-import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -21,6 +20,7 @@ import structlog
 
 from bus import outbox
 from bus.events import Event, event_name
+from kernel.backoff import spread
 from kernel.database import Database, Transaction
 from kernel.errors import UnavailableError
 
@@ -48,7 +48,7 @@ class HandlingFailedError(Exception):
 def backoff_s(attempts: int) -> float:
     """Return the delay after the given number of failures: 1, 2, 4 … seconds, half of it jitter."""
     ceiling = min(MAX_BACKOFF_S, 2.0**attempts)
-    return ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
+    return ceiling * spread(0.5, 1.0)
 
 
 class Consumer:

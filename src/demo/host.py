@@ -32,7 +32,7 @@ class Host:
         """
         headers = {"Authorization": f"Bearer {self.key if by is None else self.tokens[by.user_id]}"}
         async with self._http.request(method, self.url + path, json=body, headers=headers) as response:
-            if response.status >= 400:  # noqa: PLR2004 - HTTP's own number
+            if not response.ok:
                 raise RefusedError(f"{method} {path}: {response.status} {await response.text()}")
             return await response.json()
 

@@ -1,8 +1,9 @@
 """Time: always aware, always UTC, always written with microseconds."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import msgspec
 
@@ -14,6 +15,9 @@ Timestamp = Annotated[
         extra_json_schema={"format": "date-time"},
     ),
 ]
+
+Clock: TypeAlias = Callable[[], datetime]
+"""Tells the current moment, in UTC: `now`, or what a test sets."""
 
 
 def now() -> datetime:

@@ -20,11 +20,12 @@ def kept(path: Path, make: Callable[[], str]) -> str:
 def _create(path: Path, text: str) -> None:
     """Write it in full, then give it its name, unless another process was first."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    draft = Path(name)
     try:
         with os.fdopen(handle, "w") as file:
             file.write(text)
         with suppress(FileExistsError):
             os.link(draft, path)
     finally:
-        os.unlink(draft)  # noqa: PTH108 - a name from mkstemp, not a path of ours
+        draft.unlink()

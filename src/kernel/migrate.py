@@ -1,6 +1,6 @@
 """Migrations: applied at start, in one transaction, under an advisory lock, so that any number may start at once."""
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import structlog
@@ -49,13 +49,13 @@ async def _migrate(dsn: str, revision: str, *, down: bool = False) -> str | None
     try:
         async with engine.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
-            await connection.run_sync(_run, revision, down)
+            await connection.run_sync(partial(_run, revision, down=down))
             return runtime_role.RUNTIME_ROLE if await runtime_role.apply(connection) else None
     finally:
         await engine.dispose()
 
 
-def _run(connection: Connection, revision: str, down: bool) -> None:  # noqa: FBT001 - run_sync passes positionally
+def _run(revision: str, connection: Connection, *, down: bool) -> None:
     config = _config()
     config.attributes["connection"] = connection
     (command.downgrade if down else command.upgrade)(config, revision)

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.policy import SMTP
@@ -14,7 +15,7 @@ Tls = Literal["implicit", "required", "offered", "never"]
 """From the first byte; by STARTTLS or not at all; by STARTTLS where the server has it; never."""
 
 PORTS = {"smtp": 587, "smtps": 465}
-CHOICES = ("required", "offered", "never")
+CHOICES: Mapping[str, Tls] = {"required": "required", "offered": "offered", "never": "never"}
 PARAMETERS = ("from", "reply_to", "unsubscribe", "tls", "ca")
 HOST = re.compile(r"\A[a-z0-9._:-]+\Z")
 ESCAPED = "special characters of user and password are written as %40 and the like"
@@ -108,7 +109,7 @@ def _tls(scheme: str, asked: str | None, *, has_secret: bool, is_here: bool) -> 
     must = has_secret and not is_here
     if must and asked not in {None, "required"}:
         raise ValueError(f"tls={asked} would send the password in the clear")
-    return asked or ("required" if must else "offered")  # type: ignore[return-value]
+    return CHOICES[asked] if asked else "required" if must else "offered"
 
 
 def _is_loopback(host: str) -> bool:

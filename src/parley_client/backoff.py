@@ -14,7 +14,7 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
     def delay_s(self, attempt: int, at_least_s: float = 0.0) -> float:
         """Return how long to wait before the next attempt, where `attempt` were in vain: 0, 1, 2…"""
         widest = min(self.cap_s, self.base_s * 2 ** min(attempt, 30))
-        return at_least_s + random.uniform(0, widest)  # noqa: S311 - no secret
+        return at_least_s + random.uniform(0, widest)  # noqa: S311 - nobody gains by guessing it
 
 
 class Pace:

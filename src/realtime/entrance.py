@@ -13,11 +13,11 @@ Guarantees:
 """
 
 import asyncio
-import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from kernel.backoff import spread
 from kernel.errors import UnavailableError
 from kernel.settings import Settings
 
@@ -73,7 +73,7 @@ class Entrance:
         why = self._obstacle()
         if why is None:
             return None
-        return UnavailableError(why, retry_after_s=random.uniform(0, COME_BACK_WITHIN_S))  # noqa: S311 - jitter, no secret
+        return UnavailableError(why, retry_after_s=spread(0, COME_BACK_WITHIN_S))
 
     @contextmanager
     def guest(self) -> Iterator[Guest]:

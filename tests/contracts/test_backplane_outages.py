@@ -19,10 +19,17 @@ from tests.support.redis_server import RedisServer
 FAR_TOO_LATE_S = 10
 """Two seconds are promised; a machine under load may take longer."""
 
-Outage = Callable[[RedisServer], tuple[Callable[[], None], Callable[[], None]]]
+Way = tuple[Callable[[], None], Callable[[], None]]
+"""Into an outage, and out of it."""
+Outage = Callable[[RedisServer], Way]
 
-killed: Outage = lambda redis: (redis.kill, redis.start)  # noqa: E731
-paused: Outage = lambda redis: (redis.pause, redis.resume)  # noqa: E731
+
+def killed(redis: RedisServer) -> Way:
+    return redis.kill, redis.start
+
+
+def paused(redis: RedisServer) -> Way:
+    return redis.pause, redis.resume
 
 
 @pytest.fixture

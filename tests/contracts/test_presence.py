@@ -178,7 +178,9 @@ def short_lives(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def died(instance: Instance) -> None:
     """End an instance as kill -9 does: it takes nothing back."""
-    task = instance.presence._task  # type: ignore[attr-defined]
+    assert isinstance(instance.presence, RedisPresence)
+    task = instance.presence._task
+    assert task is not None
     task.cancel()
     await asyncio.wait([task])
 

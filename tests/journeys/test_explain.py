@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from websockets.sync.client import connect
@@ -97,7 +98,7 @@ def test_every_transport_says_what_would_happen_and_why(dsn: str, tmp_path: Path
 def test_quiet_hours_a_pause_and_another_choice_are_shown(dsn: str, tmp_path: Path) -> None:
     with scene(dsn, tmp_path) as here, here.host.person(here.bo) as bo:
         quiet = {"start": "00:00", "end": "23:59", "time_zone": "Asia/Kathmandu"}
-        body = {
+        body: dict[str, Any] = {
             "channels": {"push": True, "sms": True, "email": True},
             "categories": {"messages": True, "invites": True},
             "quiet_hours": quiet,
@@ -111,7 +112,7 @@ def test_quiet_hours_a_pause_and_another_choice_are_shown(dsn: str, tmp_path: Pa
         assert "  pause         waits until 2099-01-01T00:00:00.000000Z: paused" in sms
         assert "  time zone     ok: Asia/Kathmandu (chosen with the quiet hours)" in sms
         assert " in Asia/Kathmandu)" in sms
-        bo.put("/api/notifications/preferences", json=body | {"channels": body["channels"] | {"sms": False}})  # type: ignore[operator]
+        bo.put("/api/notifications/preferences", json=body | {"channels": body["channels"] | {"sms": False}})
         sms = part(here.explained(), "SMS")
         assert "is never told (preferences: they switched it off)" in sms
         deadline = time.monotonic() + 20

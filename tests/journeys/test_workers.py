@@ -16,19 +16,13 @@ import websockets
 
 from tests.support.chat import Chat, chat
 from tests.support.databases import Databases
-from tests.support.redis_server import RedisServer, running_redis
+from tests.support.redis_server import RedisServer
 from tests.support.servers import PARLEY, Host, Server, environment, free_port, running_server
 
 COUNT = 2
 PROGRAM = (PARLEY, "serve", "--workers", str(COUNT))
 PATIENCE_S = 30
 MOST = 500
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with running_redis(tmp_path_factory.mktemp("redis")) as running:
-        yield running
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from kernel.errors import ConflictError
 from kernel.http.access import AUTHENTICATOR, USER, guard, who
 from kernel.http.idempotency import Idempotency, IdempotencyKey
 from kernel.http.problems import render
+from tests.support.asgi import asked
 
 
 class Wish(msgspec.Struct):
@@ -89,8 +90,7 @@ async def http(things: Things) -> AsyncIterator[httpx.AsyncClient]:
         exception_handlers={Exception: render},
     )
     app.state[AUTHENTICATOR] = Anybody()
-    transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
-    async with httpx.AsyncClient(transport=transport, base_url="http://parley") as client:
+    async with asked(app, raising=True) as client:
         yield client
 
 

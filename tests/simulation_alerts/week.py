@@ -27,7 +27,8 @@ from tests.modules.notifications.conftest import Clock, House
 from tests.modules.notifications.world import Person
 from tests.simulation_alerts.life import AWAY, Life, Track
 from tests.simulation_alerts.plan import DEFAULT_ZONE, TRANSPORTS, Act, Plan
-from tests.simulation_alerts.providers import Call, Crash, CrashingDatabase, CrashingProvider, Fuse, Provider
+from tests.simulation_alerts.providers import Call, Provider
+from tests.support.crashing import Crash, CrashingDatabase, CrashingTransport, Fuse
 
 SHORTEST_STEP = timedelta(seconds=5)
 LONGEST_STEP = timedelta(hours=1)
@@ -48,7 +49,7 @@ class Instance:
             week.settings,
             week.life,
             week.clock,
-            {name: CrashingProvider(provider, self.fuse) for name, provider in week.providers.items()},
+            {name: CrashingTransport(provider, self.fuse) for name, provider in week.providers.items()},
         )
         module = self.house.module
         module.delivery_worker._subscriptions = week.life

@@ -9,7 +9,6 @@ import re
 import signal
 import sys
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -17,7 +16,6 @@ from msgspec.structs import replace
 
 import cli
 from kernel.errors import ForbiddenError, UnavailableError
-from modules.contacts.store import invites, pairs
 from modules.identity.module import IdentityModule
 from modules.messaging import domain, views
 from modules.messaging.gateway import broadcast, receipts, resumption, server_frames
@@ -31,9 +29,6 @@ from modules.messaging.log import append, founding
 from modules.messaging.service import groups, opening
 from modules.messaging.store import channels, counts, inbox, marks, members, unread
 from modules.messaging.writer import queries
-from modules.notifications.webhooks import worker as webhook_worker
-from modules.notifications.webhooks.store import queue
-from modules.notifications.webhooks.subscriptions import Subscriptions
 from realtime import socket
 from realtime.admission import Admission
 from realtime.connection import Connection
@@ -43,7 +38,7 @@ from realtime.expulsion import Expulsion
 from realtime.hub import Hub
 from realtime.presence import watchers
 from realtime.redis_backplane import RedisBackplane
-from tests.support import broken_contacts, broken_pages
+from tests.support import broken_contacts, broken_pages, broken_webhooks
 
 Patch = Callable[[Any, str, Any], None]
 
@@ -371,41 +366,6 @@ def deaf_to_users(patch: Patch) -> None:
         patch(Expulsion, name, lambda *_: None)
 
 
-def short_webhook_leases(patch: Patch) -> None:
-    """Not broken: what a process held when it died is taken up soon."""
-    patch(webhook_worker, "LEASE", timedelta(seconds=1.5))
-
-
-def posts_at_most_once(patch: Patch) -> None:
-    """What is taken to be posted counts as delivered."""
-    taken = "'delivered', claim_id = nullif($2::uuid, $2)"
-    patch(queue, "CLAIM", queue.CLAIM.replace("'sending', claim_id = $2, lease_until = $3", taken))
-
-
-def webhooks_of_the_dead(patch: Patch) -> None:
-    """Nobody looks for what a process held when it died."""
-
-    async def nothing(*_: Any) -> int:
-        return 0
-
-    patch(queue, "take_up", nothing)
-
-
-def deaf_to_webhooks(patch: Patch) -> None:
-    """An instance doesn't hear what others change about webhooks."""
-    patch(Subscriptions, "listen", lambda *_: None)
-
-
-def answers_without_locks(patch: Patch) -> None:
-    """What becomes of an invitation is decided from what it was a moment ago."""
-
-    async def nothing(*_: Any) -> None:
-        await asyncio.sleep(A_MOMENT_S)
-
-    patch(pairs, "lock", nothing)
-    patch(invites, "LOCK", invites.LOCK.replace("FOR NO KEY UPDATE", ""))
-
-
 def replace_known(holder: Any, name: str, value: Any) -> None:
     """`setattr`, but not of what isn't there."""
     getattr(holder, name)
@@ -413,5 +373,5 @@ def replace_known(holder: Any, name: str, value: Any) -> None:
 
 
 if __name__ == "__main__":
-    (globals() | vars(broken_pages) | vars(broken_contacts))[sys.argv.pop(1)](replace_known)
+    (globals() | vars(broken_contacts) | vars(broken_pages) | vars(broken_webhooks))[sys.argv.pop(1)](replace_known)
     cli.main()

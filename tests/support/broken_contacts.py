@@ -7,6 +7,7 @@ from typing import Any
 from kernel.database import Transaction
 from modules.contacts.book import Book
 from modules.contacts.service.blocking import Blocking
+from modules.contacts.store import invites, pairs
 from modules.messaging.contacts import Acquaintance
 from modules.messaging.gateway.watching import Watching
 from modules.messaging.service.directs import Directs
@@ -60,3 +61,13 @@ def tells_the_blocked_from_nobody(patch: Patch) -> None:
         return ()
 
     patch(Book, "blocked_of", none)
+
+
+def answers_without_locks(patch: Patch) -> None:
+    """What becomes of an invitation is decided from what it was a moment ago."""
+
+    async def nothing(*_: Any) -> None:
+        await asyncio.sleep(A_MOMENT_S)
+
+    patch(pairs, "lock", nothing)
+    patch(invites, "LOCK", invites.LOCK.replace("FOR NO KEY UPDATE", ""))

@@ -5,8 +5,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-import msgspec
-
 from bus import Bus
 from kernel.database import Database
 from modules.identity.directory import Directory
@@ -14,27 +12,7 @@ from modules.messaging.gateway.broadcast import Broadcast
 from modules.messaging.service.reading import Reading
 from modules.messaging.writer import ContextKey, Outcome, Send, Stored, Writer
 from realtime.hub import Hub
-
-
-class Person(msgspec.Struct, frozen=True):
-    """Somebody who writes."""
-
-    user_id: str
-
-    @property
-    def username(self) -> str:
-        """The same as the id."""
-        return self.user_id
-
-    @property
-    def display_name(self) -> str:
-        """A name to show."""
-        return self.user_id.title()
-
-    @property
-    def active(self) -> bool:
-        """Always."""
-        return True
+from tests.support.people import Somebody
 
 
 class Pen:
@@ -47,7 +25,7 @@ class Pen:
         """Queue a message into the channel of a booking, or with this id."""
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         target = ContextKey("booking", to) if isinstance(to, str) else to
-        self.writer.submit(Send(target, Person(user), client_id, content, outcome.set_result))
+        self.writer.submit(Send(target, Somebody(user), client_id, content, outcome.set_result))
         return outcome
 
     async def stored(self, booking: str, user: str, client_id: str, content: str = "hello") -> Stored:

@@ -4,11 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 from tests.support.chat import Chat, Frame, chat
 from tests.support.servers import Host, Server, running_server
+
+ONE, TWO = 0, 1
+"""Servers, by their places in a pair."""
+Pair: TypeAlias = tuple[Host, list[Server]]
+"""Two servers on one database, and their host."""
 
 ROLES = {"ana": "claimant", "ben": "respondent", "cem": "party", "oda": "observer"}
 
@@ -93,7 +98,7 @@ def statuses(frames: Sequence[Frame]) -> dict[str, str]:
 
 
 @contextmanager
-def two_hosts(dsn: str, folder: Path, **settings: Any) -> Iterator[tuple[Host, list[Server]]]:
+def two_hosts(dsn: str, folder: Path, **settings: Any) -> Iterator[Pair]:
     """Run two servers on one database."""
     variant = settings.pop("variant", None)
     with (

@@ -1,7 +1,6 @@
 """Workers on a database, with a clock that the test sets, and what became of a hundred invitations."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,63 +9,16 @@ import msgspec
 from bus import Bus
 from kernel.clock import now
 from kernel.database import Database, Transaction
-from modules.contacts.domain.pairs import Pair
 from modules.contacts.events import InviteExpired, InviteReminded
 from modules.contacts.service.lifecycle import Lifecycle
 from modules.contacts.sweeping import Expiry, Forgetting, Reminders, Sweep
 from tests.support.invitations import Invitations, invitation
+from tests.support.people import Everybody, NoDirects
 
 T0 = now()
 DAY = timedelta(days=1)
 CONSUMER = "tests.contacts"
 TOLD = "SELECT payload FROM bus_outbox WHERE consumer = $1"
-
-
-class Somebody(msgspec.Struct, frozen=True):
-    """A person."""
-
-    user_id: str
-    active: bool = True
-
-    @property
-    def username(self) -> str:
-        """See `Person`."""
-        return self.user_id
-
-    @property
-    def display_name(self) -> str:
-        """See `Person`."""
-        return self.user_id.title()
-
-
-class Everybody:
-    """People of whom every id is somebody's."""
-
-    async def find(self, user_ids: Collection[str]) -> Mapping[str, Somebody]:
-        """See `People`."""
-        return {user_id: Somebody(user_id) for user_id in user_ids}
-
-    async def by_pins(self, pins: Collection[str]) -> Mapping[str, str]:
-        """See `People`."""
-        return dict.fromkeys(pins, "ana")
-
-    async def by_usernames(self, usernames: Collection[str]) -> Mapping[str, str]:
-        """See `People`."""
-        return {name: name for name in usernames}
-
-    async def matching(self, user_ids: Collection[str], text: str) -> Collection[str]:
-        """See `People`."""
-        return [user_id for user_id in user_ids if text in user_id]
-
-
-class NoDirects:
-    """Nobody has a direct channel."""
-
-    async def open(self, _tx: Transaction, _pairs: Collection[Pair]) -> None:
-        """See `Directs`."""
-
-    async def close(self, _tx: Transaction, _pairs: Collection[Pair]) -> None:
-        """See `Directs`."""
 
 
 class Instance:
@@ -79,9 +31,9 @@ class Instance:
         for kind in (InviteExpired, InviteReminded):
             self.bus.consume(CONSUMER, kind, self._never)
         lifecycle = Lifecycle(self.bus, NoDirects(), require_contact=True)
-        parts: Any = {"database": database, "people": Everybody(), "lifecycle": lifecycle, "clock": self.clock}
-        self.expiry = Expiry(**parts)
-        self.reminders = Reminders(**parts)
+        people = Everybody()
+        self.expiry = Expiry(database=database, people=people, lifecycle=lifecycle, clock=self.clock)
+        self.reminders = Reminders(database=database, people=people, lifecycle=lifecycle, clock=self.clock)
         self.forgetting = Forgetting(database=database, clock=self.clock)
 
     def clock(self) -> datetime:

@@ -71,6 +71,7 @@ class TwilioServer:
         self.leads_to: dict[str, str] = {}
         """Where public URLs lead, as a proxy would know."""
         self._runner: web.AppRunner | None = None
+        self._dying: asyncio.Task[None] | None = None
 
     @property
     def sent(self) -> list[Sms]:
@@ -219,7 +220,7 @@ async def answer_and_die(server: TwilioServer, request: web.Request, form: Mappi
     response.force_close()
     await response.prepare(request)
     await response.write_eof()
-    server._dying = asyncio.create_task(server.stop())  # type: ignore[attr-defined]
+    server._dying = asyncio.create_task(server.stop())
     return response
 
 

@@ -165,6 +165,6 @@ def _origin(entry: str) -> str:
         place = parse(entry)
     except NotAllowed as error:
         raise ValueError(f"{entry}: {error}") from None
-    if entry.count("/") != 2 or "?" in entry:  # noqa: PLR2004 - those of the scheme
+    if set("/?") & set(entry.partition("://")[2]):
         raise ValueError(f"{entry}: an origin has no path")
     return place.origin

@@ -31,3 +31,6 @@ Cursor: TypeAlias = Annotated[
     str | None, QueryParameter(max_length=200, pattern=CURSOR, description="`next` of the page before")
 ]
 """Where a page begins; give it the default None."""
+
+Limit: TypeAlias = Annotated[int, QueryParameter(ge=1, le=100)]
+"""How much a page may hold; give it the default 50."""

@@ -29,7 +29,7 @@ class ParleyHttpProtocol(HttpToolsProtocol):
         self._requests = 0
         self._is_upgraded = False
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for the first request."""
         super().connection_made(transport)
         self._await_request()

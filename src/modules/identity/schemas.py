@@ -9,6 +9,7 @@ from msgspec import Meta
 from kernel.auth import Role
 from kernel.clock import Timestamp, rfc3339
 from kernel.errors import Problem
+from kernel.incoming import Incoming
 from kernel.text import HostId, Url, pattern
 
 MAX_BATCH = 100
@@ -65,7 +66,7 @@ Locale = Annotated[
 ]
 
 
-class UserBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class UserBody(Incoming, frozen=True, kw_only=True):
     """The whole wanted profile: what is left out is emptied."""
 
     username: Username
@@ -77,13 +78,13 @@ class UserBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     locale: Locale | None = None
 
 
-class UserEntry(UserBody, kw_only=True, forbid_unknown_fields=True):
+class UserEntry(UserBody, frozen=True, kw_only=True):
     """One person of a batch."""
 
     user_id: HostId
 
 
-class UserBatch(msgspec.Struct, forbid_unknown_fields=True):
+class UserBatch(Incoming, frozen=True):
     """Entries are checked one by one, so that a malformed one is answered in its own result."""
 
     users: Annotated[list[UserEntry | Any], Meta(max_length=MAX_BATCH)]
@@ -136,7 +137,7 @@ class ConnectPin(msgspec.Struct):
     connect_pin: str
 
 
-class TokenRequest(msgspec.Struct, forbid_unknown_fields=True):
+class TokenRequest(Incoming, frozen=True):
     """Whom to mint a token for."""
 
     user_id: HostId
@@ -151,7 +152,7 @@ class TokenReply(msgspec.Struct):
     expires_at: Timestamp
 
 
-class LoginRequest(msgspec.Struct, forbid_unknown_fields=True):
+class LoginRequest(Incoming, frozen=True):
     """Development only: whom to become. `display_name` counts when the person is new."""
 
     username: Username

@@ -7,13 +7,14 @@ Guarantees: no telephone number, and not the deployment, is sent more segments i
 calls that nobody knows the outcome of. A sender is never given more than its pace.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import TypeAlias
 
 import msgspec
 import structlog
 
+from kernel.clock import Clock
 from kernel.database import Connection, Transaction
 from modules.notifications.domain.circuit import CLOSED, Circuit
 from modules.notifications.domain.costs import AHEAD, Caps, counts_since, free_at, hour_of, next_free, turns
@@ -68,7 +69,7 @@ class Hands(msgspec.Struct, frozen=True):
 class Admission:
     """Lets deliveries through, one at a time where that matters."""
 
-    def __init__(self, *, clock: Callable[[], datetime], segments_per_s: float, caps: Caps) -> None:
+    def __init__(self, *, clock: Clock, segments_per_s: float, caps: Caps) -> None:
         self._clock = clock
         self._per_s = segments_per_s
         self._caps = caps

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from kernel.clock import Clock
 from kernel.database import Database
 from kernel.ids import new_id
 from kernel.worker import POLL_S, Worker
@@ -43,7 +44,7 @@ class AlertWorker(Worker):
         ledger: Ledger,
         snapshots: Snapshots,
         delays: alerts.Delays,
-        clock: Callable[[], datetime],
+        clock: Clock,
         on_delivery: Callable[[], None],
     ) -> None:
         super().__init__()

@@ -7,12 +7,12 @@ Guarantees: with a provider that only fails, the calls of all instances together
 then one for each hold, which grow up to ten minutes.
 """
 
-import random
-from collections.abc import Callable
 from datetime import datetime
 
 import structlog
 
+from kernel.backoff import spread
+from kernel.clock import Clock
 from kernel.database import Transaction
 from modules.notifications.domain.circuit import CLOSED, Circuit, failed, misconfigured, worked
 from modules.notifications.domain.outcomes import Accepted, Ambiguous, Fault, Outcome, Refused
@@ -24,13 +24,13 @@ log = structlog.get_logger(__name__)
 
 def jitter() -> float:
     """Return a factor that keeps what waits from coming all at once."""
-    return random.uniform(0.75, 1.25)  # noqa: S311 - nobody gains by guessing it
+    return spread(0.75, 1.25)
 
 
 class Breaker:
     """Learns from what calls came to."""
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
     async def note(self, tx: Transaction, transport: str, outcome: Outcome) -> datetime | None:

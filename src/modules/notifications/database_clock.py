@@ -3,12 +3,11 @@
 Asking it each time would cost a round trip. So the difference to our own clock is measured now and then, and added.
 """
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
 
-from kernel.clock import now
+from kernel.clock import Clock, now
 from kernel.database import Database
 from kernel.worker import POLL_S, Worker
 
@@ -22,7 +21,7 @@ READ = "SELECT clock_timestamp()"
 class DatabaseClock(Worker):
     """A clock that runs with the database's, to within a round trip; until it was read, our own."""
 
-    def __init__(self, database: Database, local: Callable[[], datetime] = now) -> None:
+    def __init__(self, database: Database, local: Clock = now) -> None:
         super().__init__()
         self._database = database
         self._local = local

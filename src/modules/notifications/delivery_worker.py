@@ -21,6 +21,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from kernel.clock import Clock
 from kernel.database import Database, Transaction
 from kernel.errors import UnavailableError
 from kernel.ids import new_id
@@ -79,7 +80,7 @@ class DeliveryWorker(Worker):
         breaker: Breaker,
         texts: Texts,
         link: Callable[[Category, UUID], str],
-        clock: Callable[[], datetime],
+        clock: Clock,
     ) -> None:
         super().__init__()
         self._database = database

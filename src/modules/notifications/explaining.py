@@ -1,12 +1,11 @@
 """Answers what would happen now to a person's alerts of a channel or an invitation, and why. Changes nothing."""
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 
-from kernel.clock import rfc3339
+from kernel.clock import Clock, rfc3339
 from kernel.database import Database
 from modules.notifications.domain.explanation import Step, explained
 from modules.notifications.domain.ladder import LADDER, Earlier
@@ -33,7 +32,7 @@ class SupposedSpan(msgspec.Struct, frozen=True):
 class Explaining:
     """Takes the snapshots that the workers would take now, and says what they come to."""
 
-    def __init__(self, database: Database, snapshots: Snapshots, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, snapshots: Snapshots, clock: Clock) -> None:
         self._database = database
         self._snapshots = snapshots
         self._clock = clock

@@ -1,11 +1,11 @@
 """Where deliveries are written, and what follows from each write: the event, the metric, what is learnt from faults."""
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 
 import structlog
 
 from bus import Bus
+from kernel.clock import Clock
 from kernel.database import Transaction
 from kernel.telemetry.metrics import DELIVERIES
 from modules.notifications.breaker import Breaker
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 class Ledger:
     """Writes deliveries in the caller's transaction; events and metrics are released with its commit."""
 
-    def __init__(self, bus: Bus, breaker: Breaker, clock: Callable[[], datetime]) -> None:
+    def __init__(self, bus: Bus, breaker: Breaker, clock: Clock) -> None:
         self._bus = bus
         self._breaker = breaker
         self._clock = clock

@@ -7,7 +7,6 @@ or didn't. `start` needs a running loop; several instances may run on one databa
 import asyncio
 import sys
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
 from typing import TextIO
 from uuid import UUID
 
@@ -16,7 +15,7 @@ from litestar import Router
 from litestar.di import Provide
 
 from bus import Bus
-from kernel.clock import now
+from kernel.clock import Clock, now
 from kernel.database import Database
 from kernel.settings import Settings, SettingsError
 from kernel.signals import Signals
@@ -85,7 +84,7 @@ class NotificationsModule:
         recipients: Recipients,
         transports: Mapping[str, Transport] | None = None,
         console: TextIO = sys.stdout,
-        clock: Callable[[], datetime] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """Wire the module. `transports` and `clock` stand in for what the settings and the kernel would give."""
         self._database = database
@@ -253,7 +252,7 @@ def policy_of(settings: Settings, transports: Collection[str]) -> Policy:
     )
 
 
-def admission_of(settings: Settings, clock: Callable[[], datetime]) -> Admission:
+def admission_of(settings: Settings, clock: Clock) -> Admission:
     """Return what the settings say about how fast SMS go, and what they may cost."""
     caps = Caps(recipient=settings.sms_max_per_recipient_per_day, deployment=settings.sms_max_per_day)
     return Admission(clock=clock, segments_per_s=settings.sms_per_s, caps=caps)
@@ -273,9 +272,7 @@ def _sms(settings: Settings, console: TextIO) -> Transport | None:
     return None if settings.production else ConsoleSms(console)
 
 
-def email_of(
-    settings: Settings, texts: Texts, link: UnsubscribeLink, clock: Callable[[], datetime]
-) -> Transport | None:
+def email_of(settings: Settings, texts: Texts, link: UnsubscribeLink, clock: Clock) -> Transport | None:
     """Return e-mail where it is set up, also in development: a catcher of mail takes one setting.
 
     Raises:

@@ -8,12 +8,12 @@ Concurrency: any number of processes; an advisory lock gives one of them the tur
 Guarantees: nothing is alerted again for having been removed, and the ranges of those that are left don't overlap.
 """
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
 
+from kernel.clock import Clock
 from kernel.database import Database
 from kernel.worker import POLL_S, Worker
 from modules.notifications.domain.costs import HOUR, counts_since
@@ -29,7 +29,7 @@ EVERY = timedelta(hours=1)
 class Retention(Worker):
     """Keeps the ledger for `days`."""
 
-    def __init__(self, *, database: Database, clock: Callable[[], datetime], days: float) -> None:
+    def __init__(self, *, database: Database, clock: Clock, days: float) -> None:
         super().__init__()
         self._database = database
         self._clock = clock

@@ -15,7 +15,7 @@ from msgspec import Meta
 from kernel.auth import Principal
 from kernel.errors import ForbiddenError, TooLargeError, UnavailableError, malformed_field
 from kernel.http.access import ADMIN, ANYONE, USER, refuses, who
-from kernel.http.parameters import Cursor, HostIdInQuery
+from kernel.http.parameters import Cursor, HostIdInQuery, Limit
 from modules.notifications.domain.delivery import State
 from modules.notifications.errors import BadSignatureError, NotReplayableError
 from modules.notifications.schemas import (
@@ -76,7 +76,7 @@ async def list_deliveries(
     notifications: NamedDependency[Notifications],
     user_id: HostIdInQuery = None,
     delivery_state: Annotated[State | None, QueryParameter(name="state")] = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
+    limit: Limit = 50,
     cursor: Cursor = None,
 ) -> DeliveryPage:
     found = await notifications.deliveries(

@@ -9,13 +9,14 @@ from msgspec import Meta
 
 from kernel.clock import Timestamp, rfc3339, rfc3339_or_none
 from kernel.errors import malformed_field
+from kernel.incoming import Incoming
 from kernel.text import pattern
 from kernel.time_zones import is_time_zone
 from modules.notifications.domain.delivery import Delivery, State
 from modules.notifications.domain.preferences import Categories, Channels, Preferences, QuietHours
 from modules.notifications.domain.quiet_hours import Window
 
-Clock = Annotated[
+TimeOfDay = Annotated[
     str,
     Meta(
         pattern=pattern(r"\A([01][0-9]|2[0-3]):[0-5][0-9]\Z", "must be HH:MM, from 00:00 to 23:59"),
@@ -36,7 +37,7 @@ ZoneName = Annotated[
 Moment = Annotated[datetime, Meta(tz=True)]
 
 
-class ChannelChoices(msgspec.Struct, forbid_unknown_fields=True):
+class ChannelChoices(Incoming, frozen=True):
     """Ways of being told."""
 
     push: bool
@@ -44,22 +45,22 @@ class ChannelChoices(msgspec.Struct, forbid_unknown_fields=True):
     email: bool
 
 
-class CategoryChoices(msgspec.Struct, forbid_unknown_fields=True):
+class CategoryChoices(Incoming, frozen=True):
     """Things to be told of."""
 
     messages: bool
     invites: bool
 
 
-class QuietHoursBody(msgspec.Struct, forbid_unknown_fields=True):
+class QuietHoursBody(Incoming, frozen=True):
     """From `start` up to `end`, past midnight where `end` is the earlier one."""
 
-    start: Clock
-    end: Clock
+    start: TimeOfDay
+    end: TimeOfDay
     time_zone: ZoneName | None = None
 
 
-class PreferencesIn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class PreferencesIn(Incoming, frozen=True, kw_only=True):
     """The whole of a person's choices. `quiet_hours` null: none."""
 
     channels: ChannelChoices

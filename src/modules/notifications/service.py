@@ -1,11 +1,11 @@
 """What notifications do when something is heard, asked or reported. Sending is the workers' business."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from uuid import UUID
 
 import structlog
 
+from kernel.clock import Clock
 from kernel.database import Database, Transaction
 from kernel.errors import NotFoundError
 from modules.contacts.events import InviteEvent
@@ -41,7 +41,7 @@ class Notifications:
         delays: alerts.Delays,
         subscriptions: PushSubscriptions,
         texts: Texts,
-        clock: Callable[[], datetime],
+        clock: Clock,
         on_alert: Callable[[], None],
         on_delivery: Callable[[], None],
     ) -> None:

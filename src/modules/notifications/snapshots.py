@@ -1,10 +1,11 @@
 """Gathers what a decision depends on. Holds no connection while it asks other modules: they need one themselves."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
+from kernel.clock import Clock
 from kernel.database import Connection, Database
 from modules.notifications.admission import METERED, Admission
 from modules.notifications.domain.addresses import Subscription, Target
@@ -60,7 +61,7 @@ class Snapshots:
         subscriptions: PushSubscriptions,
         admission: Admission,
         policy: Policy,
-        clock: Callable[[], datetime],
+        clock: Clock,
     ) -> None:
         self._database = database
         self._matters = matters

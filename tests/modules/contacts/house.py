@@ -17,6 +17,7 @@ from kernel.runtime_role import RUNTIME_ROLE
 from kernel.settings import Settings
 from modules.identity.schemas import UserEntry
 from tests.modules.contacts.guests import at_once
+from tests.support.asgi import asked
 from tests.support.servers import SECRET
 from tests.support.tokens import token
 
@@ -50,8 +51,7 @@ class House:
 
     def client(self, address: str = "192.0.2.1") -> httpx.AsyncClient:
         """Return a client that comes from an address."""
-        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=(address, 1))  # type: ignore[arg-type]
-        return httpx.AsyncClient(transport=transport, base_url="http://parley", timeout=30)
+        return asked(self.app, address=address)
 
     async def ask(self, name: str, body: Any, path: str = "", address: str = "192.0.2.1") -> httpx.Response:
         """Have somebody invite from an address."""

@@ -1,18 +1,20 @@
 """Contacts over HTTP: the list, checks in bulk, removal, and what is left of a direct channel."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
+from bus import Bus
 from kernel.database import Database
 from modules.contacts.book import Book
 from modules.contacts.service.contacts import Contacts
+from modules.contacts.service.lifecycle import Lifecycle
 from modules.identity.directory import Directory
 from tests.support.acquaintance import Circle, circle
 from tests.support.chat import chat
 from tests.support.log import damage, read
 from tests.support.party import party, refused
+from tests.support.people import NoDirects
 from tests.support.servers import Host
 from tests.support.statements import statements
 
@@ -128,7 +130,8 @@ async def test_a_thousand_ids_fit_into_a_request_unless_all_are_as_long_as_can_b
 @pytest.mark.parametrize("count", [1, 1_000])
 async def test_a_check_is_one_query_and_by_username_two(dsn: str, count: int) -> None:
     async with statements(dsn) as (database, noted):
-        contacts: Any = Contacts(database, Book(database), Directory(database), None)  # type: ignore[arg-type]
+        lifecycle = Lifecycle(Bus(), NoDirects(), require_contact=True)
+        contacts = Contacts(database, Book(database), Directory(database), lifecycle)
         names = [f"u{number}" for number in range(count)]
         await contacts.check("ana", names)
         assert len(noted) == 1

@@ -15,7 +15,8 @@ from modules.contacts.service.departures import Departures
 from modules.contacts.service.lifecycle import Lifecycle
 from modules.identity.events import UserDeactivated
 from tests.support.invitations import Invitations, invitation
-from tests.support.sweeping import DAY, T0, Everybody, NoDirects, Somebody
+from tests.support.people import Everybody, NoDirects, Somebody
+from tests.support.sweeping import DAY, T0
 
 MANY = 45
 HOUR = timedelta(hours=1)
@@ -44,8 +45,7 @@ class House:
         bus.on(InviteRevoked, lambda event: self.told.append(str(event.invite.id)))
         bus.on(ContactRemoved, lambda event: self.told.append(str([user.user_id for user in event.users])))
         lifecycle = Lifecycle(bus, NoDirects(), require_contact=True)
-        parts: Any = {"database": database, "people": Everybody(), "lifecycle": lifecycle, "clock": lambda: T0}
-        self.departures = Departures(**parts)
+        self.departures = Departures(database=database, people=Everybody(), lifecycle=lifecycle, clock=lambda: T0)
 
     async def furnish(self) -> None:
         """Give ben much to leave behind, and others a little of their own."""

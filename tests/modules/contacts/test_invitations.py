@@ -1,6 +1,5 @@
 """What others learn of an invitation: whether there is something to tell one of its people, since when and of whom."""
 
-from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -12,7 +11,8 @@ from kernel.database import Database
 from kernel.ids import new_id
 from modules.contacts.events import InviteStatus
 from modules.contacts.invitations import Invitations, InviteState
-from tests.modules.contacts.test_lifecycle import NAMES, T0, Scene, Somebody, invite, scene  # noqa: F401 - a fixture
+from tests.modules.contacts.writing import NAMES, T0, Writing, invite
+from tests.support.people import Everybody
 from tests.support.statements import statements
 
 
@@ -24,26 +24,18 @@ class Span(NamedTuple):
     from_seq: int = 1
 
 
-class Named:
-    """People by their ids."""
-
-    async def find(self, user_ids: Collection[str]) -> Mapping[str, Somebody]:
-        """See `People`."""
-        return {user: NAMES[user] for user in user_ids}
-
-
 @pytest.fixture
 def invitations(database: Database) -> Invitations:
-    return Invitations(database, Named())  # type: ignore[arg-type]
+    return Invitations(database, Everybody())
 
 
-async def test_what_is_pending_waits_and_its_reminder_too(scene: Scene, invitations: Invitations) -> None:  # noqa: F811
+async def test_what_is_pending_waits_and_its_reminder_too(writing: Writing, invitations: Invitations) -> None:
     made = invite()
-    await scene.create(made)
+    await writing.create(made)
     assert await invitations.invite_states([Span("ben", made.id)]) == [InviteState("received", None, T0, "Ana")]
     at = now()
-    async with scene.database.transaction() as tx:
-        await scene.lifecycle.remind(tx, [made.id], NAMES, now=at)
+    async with writing.database.transaction() as tx:
+        await writing.lifecycle.remind(tx, [made.id], NAMES, now=at)
     received, reminded = await invitations.invite_states([Span("ben", made.id), Span("ben", made.id, 2)])
     assert (received.news, received.since) == ("received", T0)
     assert reminded == InviteState("reminder", None, at, "Ana")
@@ -59,15 +51,15 @@ async def test_what_is_pending_waits_and_its_reminder_too(scene: Scene, invitati
     ],
 )
 async def test_what_has_ended_needs_no_telling_but_an_acceptance(
-    scene: Scene,  # noqa: F811
+    writing: Writing,
     invitations: Invitations,
     status: InviteStatus,
     to_invitee: str,
     to_invitor: str | None,
 ) -> None:
     made = invite()
-    await scene.create(made)
-    await scene.close(status, made.id)
+    await writing.create(made)
+    await writing.close(status, made.id)
     ben, ana = await invitations.invite_states([Span("ben", made.id), Span("ana", made.id)])
     assert (ben.news, ben.ended) == ("received", to_invitee)
     assert (ana.news, ana.ended, ana.other_name) == ("accepted", to_invitor, "Ben")
@@ -76,29 +68,29 @@ async def test_what_has_ended_needs_no_telling_but_an_acceptance(
 
 
 async def test_what_is_overdue_needs_no_telling_though_nobody_has_ended_it(
-    scene: Scene,  # noqa: F811
+    writing: Writing,
     invitations: Invitations,
 ) -> None:
     made = invite(created_at=T0 - timedelta(days=3))
-    await scene.create(made)
-    async with scene.database.transaction() as tx:
+    await writing.create(made)
+    async with writing.database.transaction() as tx:
         await tx.connection.execute("UPDATE contact_invites SET expires_at = now() - interval '1 second'")
     assert [one.ended for one in await invitations.invite_states([Span("ben", made.id)])] == ["withdrawn"]
 
 
 async def test_what_there_isnt_or_is_between_others_needs_no_telling(
-    scene: Scene,  # noqa: F811
+    writing: Writing,
     invitations: Invitations,
 ) -> None:
     made = invite()
-    await scene.create(made)
+    await writing.create(made)
     for span in (Span("ben", new_id()), Span("cleo", made.id)):
         assert await invitations.invite_states([span]) == [InviteState("received", "withdrawn")]
 
 
-async def test_many_take_one_query(scene: Scene, dsn: str) -> None:  # noqa: F811
+async def test_many_take_one_query(writing: Writing, dsn: str) -> None:
     made = [invite(kind="channel", channel_id=new_id(), channel_role="member") for _ in range(30)]
-    await scene.create(*made)
+    await writing.create(*made)
     async with statements(dsn) as (database, noted):
-        states = await Invitations(database, Named()).invite_states([Span("ben", one.id) for one in made])  # type: ignore[arg-type]
+        states = await Invitations(database, Everybody()).invite_states([Span("ben", one.id) for one in made])
     assert (len(states), sum("contact_invites" in one for one in noted)) == (30, 1)

@@ -16,6 +16,7 @@ from kernel.http.problems import render
 from kernel.settings import Settings
 from modules.identity.events import UserDeactivated, UserUpdated
 from modules.identity.module import IdentityModule
+from tests.support.asgi import asked
 from tests.support.databases import Databases
 
 SECRET = "a-secret-for-tests-that-is-long-enough"
@@ -42,8 +43,7 @@ class Identity(IdentityModule):
             request_class=StrictRequest,
         )
         app.state[AUTHENTICATOR] = self.authenticator
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
-        return httpx.AsyncClient(transport=transport, base_url="http://parley")
+        return asked(app)
 
     async def bearer(self, *scopes: str) -> dict[str, str]:
         """Return the headers of a host back end with these scopes."""

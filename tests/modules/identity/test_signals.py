@@ -14,12 +14,10 @@ from kernel.settings import Settings
 from kernel.signals import Signals
 from tests.modules.identity.conftest import Identity
 from tests.support.databases import Databases
-from tests.support.scene import Scene, two_hosts
-from tests.support.servers import Host, Server
+from tests.support.scene import Pair, Scene, two_hosts
 
 SOON_S = 5
 """A second is promised; a machine under load may take longer, but not as long as anything is remembered."""
-Pair = tuple[Host, list[Server]]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from tests.support.chat import Chat, chat
 from tests.support.databases import Databases
 from tests.support.model import Group
 from tests.support.party import Party, party, refused, two_servers
-from tests.support.redis_server import RedisServer, running_redis
+from tests.support.redis_server import RedisServer
 
 ROUNDS = 15
 STEPS = 250
@@ -25,12 +25,6 @@ QUIET_S = 3
 """Longer than it takes an instance to look for what it wasn't told."""
 
 NAMES = ("ana", "ben", "cem", "dia", "eva")
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with running_redis(tmp_path_factory.mktemp("redis")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -286,7 +286,7 @@ async def race(dsn: str, database: Database) -> list[str]:
 async def mark_at_random(instances: Sequence[Marking], channel: UUID, random: Random) -> list[str]:
     """Ask for marks in no order; returns answers that fall behind what was asked."""
 
-    async def ask(user: str, seq: int, read: bool) -> str | None:  # noqa: FBT001
+    async def ask(user: str, seq: int, read: bool) -> str | None:
         await asyncio.sleep(random.random() * 0.05)
         marks = await random.choice(instances).mark(user, channel, seq, read=read)
         reached = marks.last_read_seq if read else marks.last_delivered_seq

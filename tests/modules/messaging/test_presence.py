@@ -10,20 +10,12 @@ import pytest
 
 from realtime.presence.watchers import GRACE_S
 from tests.support.databases import Databases
-from tests.support.redis_server import RedisServer, running_redis
-from tests.support.scene import ROLES, Scene, statuses, two_hosts
-from tests.support.servers import Host, Server, running_server
+from tests.support.redis_server import RedisServer
+from tests.support.scene import ONE, ROLES, TWO, Pair, Scene, statuses, two_hosts
+from tests.support.servers import Host, running_server
 
-ONE, TWO = 0, 1
 AWAY_AFTER_S = 3
 GONE_WITHIN_S = 30
-Pair = tuple[Host, list[Server]]
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with running_redis(tmp_path_factory.mktemp("redis")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

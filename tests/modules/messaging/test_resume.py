@@ -1,9 +1,9 @@
 """Resume: exactly the records after the last one seen, in order, from any instance, and then live without a seam."""
 
 import asyncio
+import socket as sockets
 from pathlib import Path
 from socket import SO_RCVBUF, SOL_SOCKET
-from socket import socket as Line  # noqa: N812 - `socket` is a chat socket here
 from uuid import uuid4
 
 import pytest
@@ -204,9 +204,9 @@ async def everything_missed_is_sent(url: str, token: str, log: Log) -> str:
         return str(socket.ready["epoch"])
 
 
-def narrow(port: int) -> Line:
+def narrow(port: int) -> sockets.socket:
     """Connect with a buffer that takes in little at a time."""
-    line = Line()
+    line = sockets.socket()
     line.setsockopt(SOL_SOCKET, SO_RCVBUF, 16_384)
     line.connect(("127.0.0.1", port))
     return line

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -14,11 +15,7 @@ from realtime.hub import Hub
 from tests.support.databases import Databases
 from tests.support.devices import device
 from tests.support.redis_server import running_redis
-from tests.support.scene import Scene, two_hosts
-from tests.support.servers import Host, Server
-
-ONE, TWO = 0, 1
-Pair = tuple[Host, list[Server]]
+from tests.support.scene import ONE, TWO, Pair, Scene, two_hosts
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +124,9 @@ async def test_a_flood_is_told_as_often_as_a_trickle(scene: Scene) -> None:
 # The machine behind it, with seconds that pass quickly
 
 
+HERE = uuid4()
+
+
 class Told:
     """What keystrokes came to."""
 
@@ -137,16 +137,16 @@ class Told:
         self.keystrokes = Keystrokes(lambda *change: self.changes.append(change[2]), lambda *_: True)
         self.ana: Connection = device(Hub(), "ana")
 
-    async def strike(self, channel: object, for_s: float) -> None:
+    async def strike(self, channel: UUID, for_s: float) -> None:
         ends = time.monotonic() + for_s
         while time.monotonic() < ends:
-            self.keystrokes.struck(self.ana, channel)  # type: ignore[arg-type]
+            self.keystrokes.struck(self.ana, channel)
             await asyncio.sleep(0.01)
 
 
 async def test_who_goes_on_is_told_again_and_is_forgotten_when_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     told = Told(monkeypatch)
-    await told.strike("here", 1.0)
+    await told.strike(HERE, 1.0)
     assert told.changes == [True] * len(told.changes)
     assert 2 <= len(told.changes) <= 5
     await asyncio.sleep(1.5)
@@ -159,15 +159,15 @@ async def test_without_the_throttle_each_keystroke_would_be_told(monkeypatch: py
     """The broken variant."""
     told = Told(monkeypatch)
     monkeypatch.setattr(keystrokes, "REPEAT_S", 0)
-    await told.strike("here", 1.0)
+    await told.strike(HERE, 1.0)
     assert len(told.changes) > 5
     told.keystrokes.gone(told.ana)
 
 
 async def test_a_socket_is_followed_in_few_channels(monkeypatch: pytest.MonkeyPatch) -> None:
     told = Told(monkeypatch)
-    for channel in range(100):
-        told.keystrokes.struck(told.ana, channel)  # type: ignore[arg-type]
+    for number in range(100):
+        told.keystrokes.struck(told.ana, UUID(int=number))
     assert len(told.changes) == keystrokes.MAX_CHANNELS
     told.keystrokes.gone(told.ana)
     assert told.changes[keystrokes.MAX_CHANNELS :] == [False] * keystrokes.MAX_CHANNELS

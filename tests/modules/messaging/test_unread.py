@@ -68,7 +68,7 @@ class Conversation(RuleBasedStateMachine):
 
     @precondition(lambda self: self.model.texts)
     @rule(number=ANY, by_admin=st.booleans())
-    def delete(self, number: int, by_admin: bool) -> None:  # noqa: FBT001 - Hypothesis calls it
+    def delete(self, number: int, by_admin: bool) -> None:
         text = self.text(number)
         who = "ana" if by_admin else text.sender
         if who in self.model.present and not text.deleted:

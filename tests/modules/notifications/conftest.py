@@ -193,7 +193,7 @@ class AnybodysWord:
     async def authenticate(self, credential: str) -> Principal:
         """Believe it."""
         user_id, _, role = credential.partition("/")
-        return Principal("user", user_id, role)  # type: ignore[arg-type]
+        return msgspec.convert({"kind": "user", "id": user_id, "role": role}, Principal)
 
 
 @pytest.fixture

@@ -1,92 +1,22 @@
-"""Modules that die at a chosen step, and the mechanisms without which that would show.
+"""A house whose process may die (`tests.support.crashing`), and the mechanisms without which that would show."""
 
-The steps are where a process can die with something half done: before and after each commit, and before and after the
-provider's call. Crashing there is done from outside, by the database and the transport that the module is given.
-"""
-
-import os
-import signal
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Mapping
+from typing import Any
 from uuid import UUID
 
-from kernel.database import Connection, Database, Transaction
+from kernel.database import Connection, Database
 from kernel.settings import Settings
 from modules.notifications.delivery_worker import DeliveryWorker
 from modules.notifications.domain.addresses import Subscription
 from modules.notifications.domain.delivery import Delivery, move
-from modules.notifications.domain.outcomes import Outcome
 from modules.notifications.store import deliveries as rows
-from modules.notifications.transports import Outgoing, Transport
+from modules.notifications.transports import Transport
 from modules.notifications.transports.twilio import TwilioSms
 from tests.modules.notifications.conftest import House
 from tests.modules.notifications.world import EndlessUnread, Person
 from tests.support.twilio_server import ACCOUNT, SENDER, TOKEN
 
 LADDER = ("push", "sms", "email")
-
-
-class Crash(BaseException):
-    """The process dies here."""
-
-
-class Fuse:
-    """Burns one step at a time, and crashes at the last."""
-
-    def __init__(self, steps: int | None) -> None:
-        self.left = steps
-
-    def burn(self) -> None:
-        """Come to a step."""
-        if self.left is not None:
-            self.left -= 1
-            if self.left < 0:
-                self.crash()
-
-    def crash(self) -> None:
-        """Die, as far as the module can tell."""
-        raise Crash
-
-
-class DeadlyFuse(Fuse):
-    """Kills the process itself, with no chance to do anything more."""
-
-    def crash(self) -> None:
-        """Die."""
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-class CrashingDatabase(Database):
-    """A database during whose commits the process may die: before they happen, or after."""
-
-    def __init__(self, real: Database, fuse: Fuse) -> None:
-        self.pool, self.reserved, self.engine, self._fuse = real.pool, real.reserved, real.engine, fuse
-
-    @asynccontextmanager
-    async def transaction(self, *, reserved: bool = False) -> AsyncIterator[Transaction]:
-        """Run a transaction, with a step before and after its commit."""
-        async with super().transaction(reserved=reserved) as tx:
-            yield tx
-            self._fuse.burn()
-        self._fuse.burn()
-
-
-class CrashingTransport:
-    """A transport during whose calls the process may die: before the request, or once it was answered."""
-
-    def __init__(self, real: Transport, fuse: Fuse) -> None:
-        self.name, self._real, self._fuse = real.name, real, fuse
-
-    async def send(self, message: Outgoing) -> Outcome:
-        """Send, with a step before and after."""
-        self._fuse.burn()
-        outcome = await self._real.send(message)
-        self._fuse.burn()
-        return outcome
-
-    async def close(self) -> None:
-        """Close."""
-        await self._real.close()
 
 
 def named(name: str, url: str, *, timeout_s: float) -> Transport:
@@ -130,12 +60,12 @@ class Everybody:
 def house_of(
     database: Database,
     settings: Settings,
-    clock: object,
+    clock: Any,
     transports: Mapping[str, Transport],
     worker: type[DeliveryWorker] = DeliveryWorker,
 ) -> House:
     """Return a house in which everybody can be reached, with this worker."""
-    house = House(database, settings, Reachable(), clock, transports)  # type: ignore[arg-type]
+    house = House(database, settings, Reachable(), clock, transports)
     house.module.delivery_worker._snapshots._subscriptions = Everybody()
     house.module.delivery_worker.__class__ = worker
     return house

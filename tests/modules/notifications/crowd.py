@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
@@ -14,12 +15,12 @@ from tests.modules.notifications.world import Person, World
 from tests.support.twilio_server import TwilioServer
 
 
-def crowd(world: World, size: int, *, of: str = "user", **fields: object) -> list[UUID]:
+def crowd(world: World, size: int, *, of: str = "user", **fields: Any) -> list[UUID]:
     """Put Ana into a channel with each of `size` people, every one with a number of their own."""
     channels = [uuid4() for _ in range(size)]
     for number, channel in enumerate(channels):
         phone = f"+4915{hash_of(of)}{number:05}"
-        world.join(channel, Person("ana", phone=None), Person(f"{of}-{number}", phone=phone, **fields))  # type: ignore[arg-type]
+        world.join(channel, Person("ana", phone=None), Person(f"{of}-{number}", phone=phone, **fields))
     return channels
 
 

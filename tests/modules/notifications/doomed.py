@@ -24,7 +24,7 @@ STEPS = ("deciding", "deciding again", "before the call", "during the call", "af
 
 async def halt() -> None:
     """Say so, and do nothing more."""
-    print("here", flush=True)  # noqa: T201
+    print("here", flush=True)
     await asyncio.sleep(3600)
 
 

@@ -20,16 +20,8 @@ from kernel.settings import Settings
 from kernel.telemetry import logging
 from modules.notifications import alert_worker, delivery_worker
 from modules.notifications.domain import circuit
-from tests.modules.notifications.crashing import (
-    LADDER,
-    VARIANTS,
-    CrashingDatabase,
-    CrashingTransport,
-    DeadlyFuse,
-    Fuse,
-    house_of,
-    named,
-)
+from tests.modules.notifications.crashing import LADDER, VARIANTS, house_of, named
+from tests.support.crashing import CrashingDatabase, CrashingTransport, DeadlyFuse, Fuse
 
 LIFE_S = 3.0
 """Whoever doesn't come to their step by then stops as at the end of a day."""
@@ -92,7 +84,7 @@ def main(dsn: str, url: str, variant: str) -> None:
     """Serve seeds until there are no more."""
     logging.configure("error", to=sys.stderr)
     for line in sys.stdin:
-        print("lived" if lives(dsn, url, variant, int(line)) else "died", flush=True)  # noqa: T201
+        print("lived" if lives(dsn, url, variant, int(line)) else "died", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,9 @@
 """What tests of push share: the transport to a service on loopback, and messages to its browsers."""
 
-from collections.abc import Callable
-from datetime import datetime
 from uuid import UUID, uuid4
 
 from kernel import vapid
-from kernel.clock import now
+from kernel.clock import Clock, now
 from kernel.egress.client import Egress
 from kernel.egress.policy import Policy
 from modules.notifications.ports import Category
@@ -19,7 +17,7 @@ CHANNEL = UUID("019c1350-21d8-7c52-8e3a-6b0d9f4a1c77")
 WORDS = Words("Parley", "You have a new message from Ana", "https://parley.example/channels/1", "en")
 
 
-def pusher(*services: PushServer, clock: Callable[[], datetime] = now, timeout_s: float = 5) -> WebPush:
+def pusher(*services: PushServer, clock: Clock = now, timeout_s: float = 5) -> WebPush:
     """Return a transport that may send to these services and nowhere else."""
     egress = Egress(Policy([service.url for service in services]), timeout_s=timeout_s)
     return WebPush(key=KEY, subject=SUBJECT, egress=egress, clock=clock)

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -80,20 +81,22 @@ async def test_an_event_heard_twice_changes_nothing(house: House, world: World, 
     assert len(await house.decide()) == 1
 
 
-async def test_what_is_heard_while_deciding_begins_another_alert(house: House, world: World, clock: Clock) -> None:
+async def test_what_is_heard_while_deciding_begins_another_alert(
+    house: House, world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     channel = uuid4()
     world.join(channel, ANA, BO)
     await house.publish(world.say(channel, "ana", occurred_at=clock.time))
     clock.forward(minutes=3)
     states = world.states
 
-    async def slowly(spans: object) -> object:
+    async def slowly(spans: Any) -> Any:
         await house.publish(world.say(channel, "ana", occurred_at=clock.time))
-        return await states(spans)  # type: ignore[arg-type]
+        return await states(spans)
 
-    world.states = slowly  # type: ignore[assignment,method-assign]
-    [delivery] = await house.decide()
-    world.states = states  # type: ignore[method-assign]
+    with monkeypatch.context() as patched:
+        patched.setattr(world, "states", slowly)
+        [delivery] = await house.decide()
     assert (delivery.from_seq, delivery.to_seq) == (1, 1)
     assert await house.alert("bo", channel) == (1, 2, 1)
     clock.forward(seconds=60)

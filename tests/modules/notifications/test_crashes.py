@@ -24,16 +24,13 @@ from tests.modules.notifications.checker import contradictions, doubles, misrang
 from tests.modules.notifications.conftest import Clock, House
 from tests.modules.notifications.crashing import (
     CallsBeforeItCommits,
-    Crash,
-    CrashingDatabase,
-    CrashingTransport,
     ForgetsWhatItClaimed,
-    Fuse,
     RepeatsWhatItDoesntKnow,
     house_of,
     named,
 )
 from tests.modules.notifications.world import message
+from tests.support.crashing import Crash, CrashingDatabase, CrashingTransport, Fuse
 from tests.support.twilio_server import Behaviour, TwilioServer, accept, break_down, cut_off, hang, refuse
 
 STEPS = 14

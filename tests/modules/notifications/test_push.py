@@ -84,7 +84,7 @@ async def test_an_acceptance_is_told_by_one_transport_an_invitation_until_it_is_
     service: PushServer,
     twilio: TwilioServer,
     settings: Settings,
-    accepted: bool,  # noqa: FBT001 - a parameter of the test
+    accepted: bool,
     sms: str,
 ) -> None:
     browser = await subscribed(pushing, service)

@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from kernel.database import Database
+from kernel.database import Connection, Database
 from kernel.settings import Settings
 from modules.notifications import retention
 from modules.notifications.domain.delivery import STATES
@@ -120,8 +120,8 @@ async def test_the_database_still_refuses_what_doesnt_follow(house: House, world
         await insert(connection, last.user_id, channel, 4, 6)
 
 
-async def insert(connection: object, user_id: str, channel: UUID, begin: int, end: int) -> None:
-    await connection.execute(  # type: ignore[attr-defined]
+async def insert(connection: Connection, user_id: str, channel: UUID, begin: int, end: int) -> None:
+    await connection.execute(
         "INSERT INTO notification_deliveries (id, user_id, transport, category, thread_id, from_seq, to_seq,"
         " message_count, state, due_at, created_at, updated_at)"
         " VALUES (gen_random_uuid(), $1, 'sms', 'messages', $2, $3, $4, 1, 'accepted', now(), now(), now())",

@@ -132,7 +132,7 @@ class Toll:
 def seed() -> int:
     """Printed when a test fails, as all that a test prints."""
     drawn = int(os.environ.get("PARLEY_TEST_CRASHES_SEED", random.randrange(2**32)))
-    print(f"PARLEY_TEST_CRASHES_SEED={drawn}")  # noqa: T201
+    print(f"PARLEY_TEST_CRASHES_SEED={drawn}")
     return drawn
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -86,10 +87,10 @@ class World:
         self.people |= {person.user_id: person for person in people}
         self.members.setdefault(channel_id, set()).update(person.user_id for person in people)
 
-    def say(self, channel_id: UUID, sender: str, **fields: object) -> MessageCreated:
+    def say(self, channel_id: UUID, sender: str, **fields: Any) -> MessageCreated:
         """Append a text and return the event that tells of it."""
         texts = self.texts.setdefault(channel_id, [])
-        texts.append(Text(len(texts) + 1, sender, at=fields.get("occurred_at")))  # type: ignore[arg-type]
+        texts.append(Text(len(texts) + 1, sender, at=fields.get("occurred_at")))
         return message(channel_id, len(texts), sender, sorted(self.members[channel_id] - {sender}), **fields)
 
     def invite(self, invitor: str, invitee: str, at: datetime) -> events.InviteCreated:
@@ -173,7 +174,7 @@ class EndlessUnread:
         return {user_id: Attention() for user_id in user_ids}
 
 
-def message(channel_id: UUID, seq: int, sender: str, recipients: Sequence[str], **fields: object) -> MessageCreated:
+def message(channel_id: UUID, seq: int, sender: str, recipients: Sequence[str], **fields: Any) -> MessageCreated:
     """Return the event of a message."""
     return MessageCreated(
         channel_id=channel_id,
@@ -183,14 +184,14 @@ def message(channel_id: UUID, seq: int, sender: str, recipients: Sequence[str], 
         sender_name=sender.title(),
         recipient_ids=list(recipients),
         message_preview="a secret text",
-        **fields,  # type: ignore[arg-type]
+        **fields,
     )
 
 
 def shown(invite: Invitation) -> events.Invite:
     """Return an invitation as it is told of."""
     people = [events.Named(name, name, name.title()) for name in (invite.invitor, invite.invitee)]
-    fields: dict[str, object] = {"status": invite.status, "kind": "contact", "channel_id": None, "channel_title": None}
+    fields: dict[str, Any] = {"status": invite.status, "kind": "contact", "channel_id": None, "channel_title": None}
     fields |= {"channel_role": None, "message": "a secret text", "responded_at": None, "metadata": {}}
     at = rfc3339(invite.created_at)
-    return events.Invite(id=invite.id, invitor=people[0], invitee=people[1], created_at=at, expires_at=at, **fields)  # type: ignore[arg-type]
+    return events.Invite(id=invite.id, invitor=people[0], invitee=people[1], created_at=at, expires_at=at, **fields)

@@ -1,15 +1,12 @@
 """Blocks over HTTP."""
 
-from typing import Annotated
-
 from litestar import delete, get, put
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import QueryParameter
 
 from kernel.auth import Principal
 from kernel.http.access import USER, refuses, who
-from kernel.http.parameters import Cursor, HostIdInPath
+from kernel.http.parameters import Cursor, HostIdInPath, Limit
 from modules.contacts.errors import TooManyBlocksError
 from modules.contacts.schemas.contacts import BlockPage
 from modules.contacts.service.blocking import Blocking
@@ -21,7 +18,7 @@ TAGS = ["Contacts"]
 async def list_blocks(
     caller: NamedDependency[Principal],
     blocking: NamedDependency[Blocking],
-    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
+    limit: Limit = 50,
     cursor: Cursor = None,
 ) -> BlockPage:
     """With the names of those with whom there was an invitation, either way; of others there is the id alone."""

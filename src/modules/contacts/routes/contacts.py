@@ -10,7 +10,7 @@ from litestar.params import QueryParameter
 from kernel.auth import Principal
 from kernel.errors import malformed_field
 from kernel.http.access import USER, key, who
-from kernel.http.parameters import Cursor, HostIdInPath, HostIdInQuery
+from kernel.http.parameters import Cursor, HostIdInPath, HostIdInQuery, Limit
 from kernel.text import UTF8
 from modules.contacts.schemas.contacts import (
     MAX_CHECKED,
@@ -61,7 +61,7 @@ async def list_contacts(
             description="Only those whose username or display name contains this, whatever its case",
         ),
     ] = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
+    limit: Limit = 50,
     cursor: Cursor = None,
 ) -> ContactPage:
     """Names are as they are now. Whether contacts are there is told at `/ws/notifications`."""

@@ -11,7 +11,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from kernel.auth import Principal
 from kernel.errors import ForbiddenError, malformed_field
 from kernel.http.access import USER, refuses, who
-from kernel.http.parameters import Cursor
+from kernel.http.parameters import Cursor, Limit
 from kernel.text import UTF8
 from modules.contacts.errors import InviteClosedError, NotAdmittedError, RemindedTooOftenError
 from modules.contacts.events import Invite, InviteKind, InviteStatus
@@ -36,7 +36,6 @@ Text = Annotated[
         description="Part of the other person's username or display name, or of the message, whatever its case",
     ),
 ]
-Limit = Annotated[int, QueryParameter(ge=1, le=100)]
 
 
 @get("/api/invites", opt=who(USER), operation_id="listInvites", summary="One's invitations, newest first", tags=TAGS)

@@ -5,21 +5,17 @@ from typing import Annotated
 from litestar import Response, delete, get, put
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import JSONBody, PathParameter, QueryParameter
+from litestar.params import JSONBody, PathParameter
 
-from kernel.clock import rfc3339
-from kernel.cursors import decode_cursor, encode_cursor
 from kernel.http.access import ADMIN, USER, key, refuses, who
-from kernel.http.parameters import Cursor
+from kernel.http.parameters import Cursor, Limit
 from modules.contacts.errors import TemplateNotFoundError
-from modules.contacts.schemas.templates import TEMPLATE_NAME, PutTemplate, Template, TemplateName, TemplatePage
+from modules.contacts.schemas.templates import TEMPLATE_NAME, PutTemplate, Template, TemplatePage
 from modules.contacts.service.templates import Templates
-from modules.contacts.store.templates import StoredTemplate
 
 TAGS = ["Contacts"]
 READERS = who(USER, key("invites"))
 KEEPERS = who(ADMIN, key("invites"))
-Limit = Annotated[int, QueryParameter(ge=1, le=100)]
 NameInPath = Annotated[
     str,
     PathParameter(min_length=1, max_length=64, pattern=TEMPLATE_NAME, description="1-64 characters of a-z 0-9 _ -"),
@@ -37,12 +33,7 @@ async def list_templates(
     templates: NamedDependency[Templates], limit: Limit = 50, cursor: Cursor = None
 ) -> TemplatePage:
     """By name."""
-    after = None if cursor is None else decode_cursor(cursor, TemplateName)
-    found = await templates.listing(after=after, limit=limit + 1)
-    page = found[:limit]
-    return TemplatePage(
-        [_view(template) for template in page], encode_cursor(page[-1].name) if len(found) > limit else None
-    )
+    return await templates.page(limit=limit, cursor=cursor)
 
 
 @get(
@@ -54,7 +45,7 @@ async def list_templates(
 )
 async def get_template(name: NameInPath, templates: NamedDependency[Templates]) -> Template:
     """As it was put: its places are filled in when somebody is invited with it."""
-    return _view(await templates.get(name))
+    return await templates.get(name)
 
 
 @put(
@@ -69,7 +60,7 @@ async def put_template(
 ) -> Response[Template]:
     """201 when it is new. Invitations that were made with it stay as they were said."""
     template, is_new = await templates.put(name, data.text)
-    return Response(_view(template), status_code=201 if is_new else 200)
+    return Response(template, status_code=201 if is_new else 200)
 
 
 @delete(
@@ -85,7 +76,3 @@ async def delete_template(name: NameInPath, templates: NamedDependency[Templates
 
 
 HANDLERS: list[HTTPRouteHandler] = [list_templates, get_template, put_template, delete_template]
-
-
-def _view(template: StoredTemplate) -> Template:
-    return Template(name=template.name, text=template.text, updated_at=rfc3339(template.updated_at))

@@ -8,15 +8,16 @@ from msgspec import Meta
 
 from kernel.clock import Timestamp
 from kernel.errors import Problem
+from kernel.incoming import Incoming
+from modules.contacts.domain.answering import Action
 from modules.contacts.events import Invite, InviteStatus
-from modules.contacts.schemas.base import Incoming
 
 
 class PutInvite(Incoming, frozen=True, kw_only=True):
     """What is to become of an invitation."""
 
     action: Annotated[
-        Literal["accept", "decline", "revoke", "remind"],
+        Action,
         Meta(description="The invitee can accept and decline, the invitor revoke and remind"),
     ]
 

@@ -7,10 +7,10 @@ import msgspec
 from msgspec import Meta
 
 from kernel.errors import Problem
+from kernel.incoming import Incoming
 from kernel.text import NO_NUL, HostId
 from modules.contacts.domain.invites import MAX_MESSAGE_CHARS
 from modules.contacts.events import ChannelRole, Invite, InviteKind
-from modules.contacts.schemas.base import Incoming
 from modules.contacts.schemas.templates import TemplateName
 
 MAX_BULK = 100

@@ -6,9 +6,9 @@ import msgspec
 from msgspec import Meta
 
 from kernel.clock import Timestamp
+from kernel.incoming import Incoming
 from kernel.text import NO_NUL, pattern
 from modules.contacts.domain.templates import MAX_TEXT_CHARS
-from modules.contacts.schemas.base import Incoming
 
 TEMPLATE_NAME = pattern(r"\A[a-z0-9_-]{1,64}\Z", "must be 1-64 characters of a-z 0-9 _ -")
 TemplateName = Annotated[

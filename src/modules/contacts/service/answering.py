@@ -4,11 +4,12 @@ Guarantees: whoever comes first decides, however many act at once: decisions are
 the invitation. Doing again what is done already answers with the invitation and changes nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from kernel.clock import Clock
 from kernel.database import Database, Transaction
 from kernel.errors import ParleyError
 from modules.contacts.domain.answering import OUTCOMES, Action, Answer, is_done, refusal
@@ -38,7 +39,7 @@ class Answering:
         people: People,
         channels: Channels,
         lifecycle: Lifecycle,
-        clock: Callable[[], datetime],
+        clock: Clock,
     ) -> None:
         self._database = database
         self._people = people

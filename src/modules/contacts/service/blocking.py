@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from kernel.clock import now, rfc3339
+from kernel.clock import Clock, rfc3339
 from kernel.database import Database, Transaction
 from kernel.errors import malformed_field
 from modules.contacts.domain.invites import StoredInvite
@@ -23,7 +23,7 @@ from modules.contacts.service.lifecycle import Lifecycle
 from modules.contacts.service.naming import Names
 from modules.contacts.service.places import cursor_of, place_of
 from modules.contacts.store import blocks as store
-from modules.contacts.store import pairs
+from modules.contacts.store import book, pairs
 from modules.contacts.store.blocks import Blocked
 
 MAX_BLOCKS = 10_000
@@ -33,13 +33,21 @@ class Blocking:
     """Blocks and unblocks. Order of locks: the blocker, then the pair, then as everywhere."""
 
     def __init__(
-        self, database: Database, people: People, lifecycle: Lifecycle, directs: Directs, *, require_contact: bool
+        self,
+        *,
+        database: Database,
+        people: People,
+        lifecycle: Lifecycle,
+        directs: Directs,
+        clock: Clock,
+        require_contact: bool,
     ) -> None:
         """`require_contact`: as `Lifecycle`'s."""
         self._database = database
         self._people = people
         self._lifecycle = lifecycle
         self._directs = directs
+        self._clock = clock
         self._require_contact = require_contact
 
     async def page(self, user_id: str, *, limit: int, cursor: str | None) -> BlockPage:
@@ -90,24 +98,24 @@ class Blocking:
             await pairs.lock(tx.connection, [pair])
             if not await store.remove(tx.connection, user_id, other) or self._require_contact:
                 return
-            if not await pairs.blocked(tx.connection, [pair]):
+            if not (await book.standing(tx.connection, user_id, other)).is_blocked:
                 await self._directs.open(tx, [pair])
 
     async def _end_invites(self, tx: Transaction, user_id: str, other: str, names: Names) -> None:
         """The blocker's own are taken back, the other's declined: to the other that looks like anybody's wish."""
-        moment = now()
+        now = self._clock()
         waiting = await store.pending_between(tx.connection, user_id, other)
-        for status, invite_ids in _ends(waiting, user_id, moment).items():
+        for status, invite_ids in _ends(waiting, user_id, now).items():
             by = None if status == "expired" else user_id
-            await self._lifecycle.close(tx, invite_ids, status, names, now=moment, by=by)
+            await self._lifecycle.close(tx, invite_ids, status, names, now=now, by=by)
 
 
-def _ends(waiting: Sequence[StoredInvite], user_id: str, moment: datetime) -> Mapping[InviteStatus, list[UUID]]:
+def _ends(waiting: Sequence[StoredInvite], user_id: str, now: datetime) -> Mapping[InviteStatus, list[UUID]]:
     """Return how each ends; one whose time is over has expired, though nobody has written it down yet."""
     ends: dict[InviteStatus, list[UUID]] = {"expired": [], "revoked": [], "declined": []}
     for invite in waiting:
         answered: InviteStatus = "revoked" if invite.invitor_id == user_id else "declined"
-        ends[answered if invite.is_open(moment) else "expired"].append(invite.id)
+        ends[answered if invite.is_open(now) else "expired"].append(invite.id)
     return {status: invite_ids for status, invite_ids in ends.items() if invite_ids}
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from kernel.clock import now as clock
+from kernel.clock import Clock
 from kernel.database import Connection, Transaction
 from kernel.errors import ParleyError
 from kernel.ids import new_id
@@ -39,9 +39,10 @@ class Rules(msgspec.Struct, frozen=True):
 class Deciding:
     """Decides about wishes and writes what follows."""
 
-    def __init__(self, rules: Rules, lifecycle: Lifecycle) -> None:
+    def __init__(self, rules: Rules, lifecycle: Lifecycle, clock: Clock) -> None:
         self._rules = rules
         self._lifecycle = lifecycle
+        self._clock = clock
 
     async def decide(self, tx: Transaction, user_id: str, tasks: Sequence[Task], names: Names) -> None:
         """Give each task of somebody its outcome. `names`: all whom it is about."""
@@ -49,7 +50,7 @@ class Deciding:
         if not wishes:
             return
         await pairs.lock(tx.connection, {held for wish in wishes for held in (wish.pair, wish.slot)})
-        now = clock()
+        now = self._clock()
         known = await _facts(tx.connection, user_id, wishes)
         quotas = await self._quotas(tx.connection, user_id, wishes, now)
         judge = Judge(known, quotas, cooldown=self._rules.cooldown, now=now)

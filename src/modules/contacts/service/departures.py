@@ -5,9 +5,7 @@ not there any more, so that beginning anew after a crash goes on where it ended.
 have begun since, however late this is.
 """
 
-from collections.abc import Callable
-from datetime import datetime
-
+from kernel.clock import Clock
 from kernel.database import Database, Transaction
 from modules.contacts.ports import People
 from modules.contacts.service.lifecycle import Lifecycle
@@ -25,9 +23,7 @@ BATCH = 100
 class Departures:
     """A durable consumer of deactivations."""
 
-    def __init__(
-        self, *, database: Database, people: People, lifecycle: Lifecycle, clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, *, database: Database, people: People, lifecycle: Lifecycle, clock: Clock) -> None:
         self._database = database
         self._people = people
         self._lifecycle = lifecycle
@@ -47,21 +43,23 @@ class Departures:
         """Revoke some pending invitations; whether there were any."""
         async with self._database.connection() as connection:
             waiting = await store.pending(connection, gone, BATCH)
+        if not waiting:
+            return False
         names = await self._people.find(people_of(waiting))
-        if waiting:
-            async with self._database.transaction() as tx:
-                await pairs.lock(tx.connection, [invite.pair for invite in waiting])
-                await rows.lock(tx.connection, ids := [invite.id for invite in waiting])
-                await self._lifecycle.close(tx, ids, "revoked", names, now=self._clock(), by=None)
-        return bool(waiting)
+        async with self._database.transaction() as tx:
+            await pairs.lock(tx.connection, [invite.pair for invite in waiting])
+            await rows.lock(tx.connection, ids := [invite.id for invite in waiting])
+            await self._lifecycle.close(tx, ids, "revoked", names, now=self._clock(), by=None)
+        return True
 
     async def _part(self, gone: Departed) -> bool:
         """End some pairs; whether there were any."""
         async with self._database.connection() as connection:
             couples = await store.pairs(connection, gone, BATCH)
+        if not couples:
+            return False
         names = await self._people.find({user for couple in couples for user in couple})
-        if couples:
-            async with self._database.transaction() as tx:
-                await pairs.lock(tx.connection, couples)
-                await self._lifecycle.part(tx, couples, names)
-        return bool(couples)
+        async with self._database.transaction() as tx:
+            await pairs.lock(tx.connection, couples)
+            await self._lifecycle.part(tx, couples, names)
+        return True

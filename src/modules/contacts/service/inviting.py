@@ -9,7 +9,7 @@ Guarantee: the number of queries doesn't depend on the number of invitations.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, TypeAlias, TypeVar
 
-from kernel.clock import now as clock
+from kernel.clock import Clock
 from kernel.database import Transaction
 from kernel.errors import ParleyError
 from modules.contacts.errors import PersonNotFoundError
@@ -43,11 +43,14 @@ class Once(Protocol[T_co]):
 class Inviting:
     """Invites."""
 
-    def __init__(self, templates: Templates, misses: Misses, finding: Finding, deciding: Deciding) -> None:
+    def __init__(
+        self, *, templates: Templates, misses: Misses, finding: Finding, deciding: Deciding, clock: Clock
+    ) -> None:
         self._templates = templates
         self._misses = misses
         self._finding = finding
         self._deciding = deciding
+        self._clock = clock
 
     async def invite(self, searcher: Searcher, entries: Sequence[PostInvite | ParleyError], once: Once[T]) -> T:
         """Invite people; each entry has an outcome of its own, in their order.
@@ -86,7 +89,7 @@ class Inviting:
 
     async def _found(self, searcher: Searcher, tasks: Sequence[Task]) -> tuple[Names, Charge]:
         """Look up whom tasks are about; those about nobody, and those over the limit of such, are refused."""
-        now = clock()
+        now = self._clock()
         await self._misses.check(searcher, now)
         found = await self._finding.find(searcher.user_id, [task.entry for task in tasks])
         missed = [isinstance(wish, PersonNotFoundError) for wish in found.wishes]

@@ -1,12 +1,11 @@
 """Shows people their invitations; to everybody else they don't exist."""
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from uuid import UUID
 
 from msgspec.structs import asdict
 
-from kernel.clock import rfc3339
+from kernel.clock import Clock, rfc3339
 from kernel.cursors import decode_cursor, encode_cursor
 from kernel.database import Database
 from modules.contacts.domain.invites import StoredInvite
@@ -15,6 +14,7 @@ from modules.contacts.events import Invite
 from modules.contacts.ports import People
 from modules.contacts.schemas.invites import HistoryEntry, InviteDetail, InvitePage
 from modules.contacts.service.naming import people_of, shown
+from modules.contacts.store import invites as rows
 from modules.contacts.store import listing as store
 from modules.contacts.store.listing import Candidate, Filter
 
@@ -25,7 +25,7 @@ LOOKED_THROUGH = 2000
 class Listing:
     """Reads. A page takes at most two queries, four with a text to look for."""
 
-    def __init__(self, database: Database, people: People, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, people: People, clock: Clock) -> None:
         self._database = database
         self._people = people
         self._clock = clock
@@ -80,7 +80,7 @@ class Listing:
         named = await self._people.matching({one.other_id for one in seen}, text)
         hits = [one.id for one in seen if one.is_mentioned or one.other_id in named]
         async with self._database.connection() as connection:
-            found = await store.by_ids(connection, hits[:limit])
+            found = await rows.find(connection, hits[:limit])
         following = _after(hits, seen, limit)
         return InvitePage(await self.shown(found), None if following is None else encode_cursor(following))
 

@@ -1,16 +1,14 @@
 """Queries on who wants to hear nothing of whom, and on what that ends."""
 
-import hashlib
 from datetime import datetime
 
 import msgspec
 
+from kernel import locks
 from kernel.database import Connection
 from modules.contacts.domain.invites import StoredInvite
 from modules.contacts.store.contacts import Since
 from modules.contacts.store.invites import COLUMNS, invites_of
-
-LOCK = "SELECT pg_advisory_xact_lock($1)"
 
 STANDING = "SELECT count(*), bool_or(blocked_id = $2) IS TRUE FROM contact_blocks WHERE blocker_id = $1"
 
@@ -46,8 +44,7 @@ class Blocked(msgspec.Struct, frozen=True):
 
 async def lock(connection: Connection, user_id: str) -> None:
     """Let nobody else change whom this person blocks, until the end of the transaction; before any pair is locked."""
-    digest = hashlib.sha256(f"blocks\0{user_id}".encode()).digest()
-    await connection.execute(LOCK, int.from_bytes(digest[:8], signed=True))
+    await locks.lock(connection, [("blocks", user_id)])
 
 
 async def standing(connection: Connection, user_id: str, other: str) -> tuple[int, bool]:

@@ -44,7 +44,7 @@ WITH closed AS (
 SELECT {COLUMNS} FROM closed ORDER BY id
 """
 
-FIND = f"SELECT {COLUMNS} FROM contact_invites WHERE id = ANY($1::uuid[])"
+FIND = f"SELECT {COLUMNS} FROM contact_invites WHERE id = ANY($1::uuid[]) ORDER BY id DESC"
 
 LOCK = f"SELECT {COLUMNS} FROM contact_invites WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE"
 
@@ -66,7 +66,7 @@ async def create(connection: Connection, invites: Sequence[StoredInvite]) -> Non
 
 
 async def find(connection: Connection, invite_ids: Collection[UUID]) -> list[StoredInvite]:
-    """Return those of these invitations that there are."""
+    """Return those of these invitations that there are, newest first."""
     return invites_of(await connection.fetch(FIND, list(invite_ids)))
 
 

@@ -3,7 +3,7 @@
 Each way of asking is one range of an index of the person's own invitations: what others have never matters.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -29,8 +29,6 @@ MENTIONS = """
 SELECT id, other_id, position(lower($8) in lower(coalesce(message, ''))) > 0 AS is_mentioned FROM ({}) AS mine
 ORDER BY id DESC LIMIT $7
 """
-
-BY_IDS = f"SELECT {COLUMNS} FROM contact_invites WHERE id = ANY($1::uuid[]) ORDER BY id DESC"
 
 ONE = f"SELECT {COLUMNS} FROM contact_invites WHERE id = $1 AND $2 IN (invitor_id, invitee_id)"
 
@@ -91,11 +89,6 @@ async def candidates(
     return [Candidate(*row.values()) for row in found]
 
 
-async def by_ids(connection: Connection, invite_ids: Collection[UUID]) -> list[StoredInvite]:
-    """Return invitations, newest first."""
-    return invites_of(await connection.fetch(BY_IDS, list(invite_ids)))
-
-
 async def one(connection: Connection, invite_id: UUID, user_id: str) -> StoredInvite | None:
     """Return an invitation to one of its two people; None when there is none of theirs."""
     found = invites_of(await connection.fetch(ONE, invite_id, user_id))
@@ -115,12 +108,7 @@ async def open_received(
 
 
 async def _fetch(
-    connection: Connection,
-    statement: str,
-    user_id: str,
-    wanted: Filter,
-    now: datetime,
-    *rest: object,
+    connection: Connection, statement: str, user_id: str, wanted: Filter, now: datetime, *rest: object
 ) -> Sequence["asyncpg.Record"]:
     return await connection.fetch(statement, user_id, wanted.status, now, wanted.kind, wanted.channel_id, *rest)
 

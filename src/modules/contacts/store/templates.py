@@ -16,7 +16,7 @@ ON CONFLICT (name) DO UPDATE SET text = excluded.text,
 RETURNING {COLUMNS}, (xmax = 0) AS is_new
 """
 GET = f"SELECT {COLUMNS} FROM contact_invite_templates WHERE name = $1"
-LIST = f"""
+PAGE = f"""
 SELECT {COLUMNS} FROM contact_invite_templates
 WHERE $1::text IS NULL OR name COLLATE "C" > $1 ORDER BY name COLLATE "C" LIMIT $2
 """
@@ -34,8 +34,7 @@ class StoredTemplate(msgspec.Struct, frozen=True):
 
 async def put(connection: Connection, name: str, text: str) -> tuple[StoredTemplate, bool]:
     """Write one; returns it, and whether it is new."""
-    row = await connection.fetchrow(PUT, name, text)
-    assert row is not None  # noqa: S101 - it was written
+    [row] = await connection.fetch(PUT, name, text)
     return StoredTemplate(row["name"], row["text"], row["updated_at"]), row["is_new"]
 
 
@@ -45,9 +44,9 @@ async def get(connection: Connection, name: str) -> StoredTemplate | None:
     return None if row is None else StoredTemplate(*row.values())
 
 
-async def listing(connection: Connection, *, after: str | None, limit: int) -> list[StoredTemplate]:
-    """Return them by name."""
-    return [StoredTemplate(*row.values()) for row in await connection.fetch(LIST, after, limit)]
+async def page(connection: Connection, after: str | None, limit: int) -> list[StoredTemplate]:
+    """Return them by name, from the one after `after` on."""
+    return [StoredTemplate(*row.values()) for row in await connection.fetch(PAGE, after, limit)]
 
 
 async def texts(connection: Connection, names: Collection[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from litestar.params import QueryParameter
 
 from kernel.auth import Principal
 from kernel.http.access import USER, who
-from kernel.http.parameters import Cursor
+from kernel.http.parameters import Cursor, Limit
 from modules.messaging.schemas.channels import ChannelPage
 from modules.messaging.service.inbox import Inbox
 from modules.messaging.store.inbox import Filter
@@ -29,7 +29,7 @@ async def list_channels(
     *,
     unread: Annotated[bool, QueryParameter(description="Only those with unread messages")] = False,
     archived: Annotated[bool, QueryParameter(description="Only the archived ones, instead of the active ones")] = False,
-    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
+    limit: Limit = 50,
     cursor: Cursor = None,
 ) -> ChannelPage:
     """Channels without messages stand where they were made. A channel that gets a message moves to the front."""

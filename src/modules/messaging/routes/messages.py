@@ -13,7 +13,7 @@ from kernel.auth import Principal
 from kernel.cursors import decode_cursor
 from kernel.errors import FieldError, MalformedError
 from kernel.http.access import USER, refuses, who
-from kernel.http.parameters import MAX_SEQ, Cursor, SeqInQuery
+from kernel.http.parameters import MAX_SEQ, Cursor, Limit, SeqInQuery
 from modules.messaging.emoji import EMOJI, one_emoji
 from modules.messaging.errors import MessageDeletedError, TooManyReactionsError
 from modules.messaging.routes.sent import CHANGING, WRITING, sent
@@ -59,7 +59,7 @@ async def list_messages(
     before_seq: SeqInQuery = None,
     after_seq: SeqInQuery = None,
     around_seq: SeqInQuery = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
+    limit: Limit = 50,
 ) -> MessagePage:
     """Texts in ascending order; the newest page when nothing is asked."""
     if sum(bound is not None for bound in (before_seq, after_seq, around_seq)) > 1:
@@ -99,7 +99,7 @@ async def list_revisions(
     message_id: FromPath[UUID],
     caller: NamedDependency[Principal],
     reading: NamedDependency[Reading],
-    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
+    limit: Limit = 50,
     cursor: Cursor = None,
 ) -> VersionPage:
     """Oldest first; what a deleted message said is empty."""

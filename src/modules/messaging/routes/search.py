@@ -11,7 +11,7 @@ from litestar.params import QueryParameter
 from kernel.auth import Principal
 from kernel.errors import NotFoundError, TooManyRequestsError
 from kernel.http.access import USER, refuses, who
-from kernel.http.parameters import Cursor
+from kernel.http.parameters import Cursor, Limit
 from kernel.text import NO_NUL
 from modules.messaging.schemas.base import CONTEXT_TYPE
 from modules.messaging.schemas.search import SearchPage
@@ -40,7 +40,7 @@ async def search_messages(
     context_type: Annotated[
         str | None, QueryParameter(pattern=CONTEXT_TYPE, description="Only channels of such contexts")
     ] = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
+    limit: Limit = 50,
     cursor: Cursor = None,
 ) -> SearchPage:
     """As messages are now: revised ones by their last content, deleted ones not at all."""

@@ -1,8 +1,7 @@
-"""What all input and output is made of."""
+"""What input and output are made of."""
 
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta
 
 from kernel.text import NO_NUL, pattern
@@ -14,7 +13,3 @@ Content = Annotated[
     str, Meta(min_length=1, pattern=NO_NUL, description="At most PARLEY_MAX_MESSAGE_CHARS characters (5,000)")
 ]
 Seq = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-
-
-class Incoming(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of all input: unknown fields are refused."""

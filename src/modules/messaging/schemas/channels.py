@@ -8,8 +8,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from kernel.clock import Timestamp
+from kernel.incoming import Incoming
 from kernel.text import HostId, Title
-from modules.messaging.schemas.base import Incoming
 from modules.messaging.schemas.messages import Sender
 from realtime.presence.port import StatusName
 

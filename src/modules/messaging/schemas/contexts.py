@@ -6,8 +6,8 @@ import msgspec
 from msgspec import Meta
 
 from kernel.clock import Timestamp
+from kernel.incoming import Incoming
 from kernel.text import NO_NUL, HostId, Title
-from modules.messaging.schemas.base import Incoming
 from modules.messaging.schemas.channels import ChannelView
 
 METADATA_BYTES = 16 * 1024

@@ -4,7 +4,8 @@ from uuid import UUID
 
 import msgspec
 
-from modules.messaging.schemas.base import Incoming, Seq
+from kernel.incoming import Incoming
+from modules.messaging.schemas.base import Seq
 
 
 class PutMark(Incoming, frozen=True):

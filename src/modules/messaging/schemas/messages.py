@@ -7,8 +7,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from kernel.clock import Timestamp
+from kernel.incoming import Incoming
 from kernel.text import ClientId
-from modules.messaging.schemas.base import Content, Incoming
+from modules.messaging.schemas.base import Content
 
 
 class PostMessage(Incoming, frozen=True):

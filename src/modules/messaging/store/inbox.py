@@ -119,4 +119,5 @@ def _entry(row: asyncpg.Record) -> Entry:
     width = len(Entry.__struct_fields__) - 1
     values = list(row.values())
     last = None if values[width] is None else folded(values[width:])
-    return Entry(*values[:width], last)  # type: ignore[call-arg]  # it can't count a slice
+    values[width:] = [last]
+    return Entry(*values)

@@ -43,6 +43,8 @@ HINT = b"B"
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(list[str]).decode
 CHANNEL_BYTES = 16
+ENOUGH = 2
+"""So many senders' lists of recipients are everybody together: each list leaves out one, and not the same."""
 
 
 class Concerned:
@@ -53,13 +55,13 @@ class Concerned:
     def __init__(self) -> None:
         self.one_by_one: set[str] = set()
         self.lists: dict[str, Collection[str]] = {}
-        """By sender, everybody else. Two of them together are everybody: older ones are dropped."""
+        """By sender, everybody else; the latest `ENOUGH`."""
 
     def all_but(self, sender_id: str, recipients: Collection[str]) -> None:
         """Add the recipients of a message; the cost doesn't depend on how many they are."""
         self.lists.pop(sender_id, None)
         self.lists[sender_id] = recipients
-        if len(self.lists) > 2:  # noqa: PLR2004 - as said above
+        if len(self.lists) > ENOUGH:
             del self.lists[next(iter(self.lists))]
 
     @property

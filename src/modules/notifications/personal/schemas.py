@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from kernel.incoming import Incoming
 from kernel.text import NO_NUL, HostId, pattern
 
 LINK = pattern(
@@ -30,7 +31,7 @@ Link = Annotated[
 ]
 
 
-class PostNotice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class PostNotice(Incoming, frozen=True, kw_only=True):
     """Something to say to people who are there."""
 
     user_ids: Annotated[list[HostId], Meta(min_length=1, max_length=MAX_TOLD)]

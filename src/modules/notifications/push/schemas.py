@@ -11,6 +11,7 @@ from msgspec import Meta
 from kernel.clock import Timestamp, from_unix, rfc3339, rfc3339_or_none
 from kernel.egress.policy import MAX_URL_CHARS
 from kernel.errors import malformed_field
+from kernel.incoming import Incoming
 from kernel.text import pattern
 from modules.notifications.push.store import Browser, Kept
 
@@ -63,14 +64,14 @@ class VapidKey(msgspec.Struct, frozen=True):
     public_key: PublicKey
 
 
-class SubscriptionKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SubscriptionKeys(Incoming, frozen=True):
     """What messages to this browser are encrypted with."""
 
     p256dh: P256dh
     auth: Auth
 
 
-class PushSubscriptionIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class PushSubscriptionIn(Incoming, frozen=True, kw_only=True):
     """A browser's `PushSubscription`, exactly as its `toJSON()` makes it."""
 
     endpoint: Endpoint

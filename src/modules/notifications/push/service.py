@@ -6,9 +6,9 @@ or is renewed when the page registers again.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from datetime import datetime
 from uuid import UUID
 
+from kernel.clock import Clock
 from kernel.database import Connection, Database
 from kernel.errors import NotFoundError
 from kernel.ids import new_id
@@ -30,7 +30,7 @@ class PushRegistry:
         database: Database,
         vapid_key: str | None,
         check: Callable[[str, str], Awaitable[None]],
-        clock: Callable[[], datetime],
+        clock: Clock,
     ) -> None:
         self._database = database
         self._vapid_key = vapid_key

@@ -6,13 +6,11 @@ from uuid import UUID
 
 import msgspec
 
+from kernel import locks
 from kernel.database import Connection
 from modules.notifications.domain.addresses import Subscription
 
 MAX_PER_PERSON = 20
-
-ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended('push subscriptions ' || $1, 0))"
-"""Of one person; otherwise two at once could both be the twentieth."""
 
 SAVE = """
 INSERT INTO notification_push_subscriptions AS s
@@ -77,7 +75,7 @@ async def save(
 
     What was the same person's keeps its id; what was another's becomes theirs under `subscription_id`.
     """
-    await connection.execute(ONE_AT_A_TIME, user_id)
+    await locks.lock(connection, [("push subscriptions", user_id)])  # or two at once could both be the twentieth
     place = (browser.endpoint, browser.p256dh, browser.auth, vapid_key, browser.expires_at)
     row = await connection.fetchrow(SAVE, subscription_id, user_id, *place, now)
     await connection.execute(TRIM, user_id)

@@ -1,9 +1,7 @@
 """Web push as the settings have it: the key, where may be sent to, who is subscribed, and what sends."""
 
-from collections.abc import Callable
-from datetime import datetime
-
 from kernel import vapid
+from kernel.clock import Clock
 from kernel.database import Database
 from kernel.egress.client import Egress
 from kernel.egress.policy import Policy
@@ -30,7 +28,7 @@ class Push:
         SettingsError: the key is none.
     """
 
-    def __init__(self, settings: Settings, database: Database, clock: Callable[[], datetime]) -> None:
+    def __init__(self, settings: Settings, database: Database, clock: Clock) -> None:
         key = vapid.signing_key(settings)
         egress = Egress(Policy(settings.push_allowed_hosts or SERVICES), timeout_s=TIMEOUT_S)
         self.registry = PushRegistry(

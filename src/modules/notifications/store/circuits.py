@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
+
 from kernel.database import Connection
 from modules.notifications.domain.circuit import Circuit
 
@@ -94,6 +96,6 @@ async def resume(connection: Connection, transports: Collection[str], now: datet
     await connection.execute(RESUME, list(transports), now)
 
 
-def _circuit(row: object) -> Circuit:
-    fields = dict(row)  # type: ignore[call-overload]  # a record is a mapping
+def _circuit(row: "asyncpg.Record") -> Circuit:
+    fields = dict(row)
     return Circuit(**{name: fields[name] for name in Circuit.__struct_fields__})

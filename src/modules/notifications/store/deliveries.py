@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from kernel.database import Connection
@@ -121,5 +122,5 @@ async def bring_forward(
     await connection.execute(BRING_FORWARD, list(user_ids), now, list(reasons))
 
 
-def _delivery(row: object) -> Delivery:
-    return Delivery(**dict(row))  # type: ignore[call-overload]  # the columns are its fields
+def _delivery(row: "asyncpg.Record") -> Delivery:
+    return Delivery(**dict(row))

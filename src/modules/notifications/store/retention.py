@@ -9,9 +9,8 @@ goes the alert.
 from datetime import datetime
 from uuid import UUID
 
+from kernel import locks
 from kernel.database import Connection
-
-ONE_AT_A_TIME = "SELECT pg_try_advisory_xact_lock(hashtextextended('parley notification retention', 0))"
 
 LOOK = """
 SELECT id, created_at < $2 AS old FROM notification_deliveries WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT $3
@@ -63,7 +62,7 @@ DELETE FROM notification_usage WHERE (scope, hour) IN (
 
 async def alone(connection: Connection) -> bool:
     """Take the turn for this transaction; False when another instance has it."""
-    return bool(await connection.fetchval(ONE_AT_A_TIME))
+    return await locks.try_lock(connection, ("notification retention",))
 
 
 async def remove_deliveries(

@@ -6,12 +6,12 @@ says nothing of the others, and never holds up push as a whole: one that fails i
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
+from kernel.clock import Clock
 from kernel.egress.client import Egress, NotSent, Unclear
 from kernel.egress.policy import NotAllowed, parse
 from kernel.egress.retry_after import retry_after_s
@@ -32,9 +32,7 @@ class WebPush:
 
     name = "push"
 
-    def __init__(
-        self, *, key: EllipticCurvePrivateKey, subject: str, egress: Egress, clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, *, key: EllipticCurvePrivateKey, subject: str, egress: Egress, clock: Clock) -> None:
         self._key = key
         self._subject = subject
         self._egress = egress

@@ -5,12 +5,12 @@ as it asks; then one message probes before the rest follow. What a service says 
 alone: some limit what each device may get, and nobody's device may silence the others.
 """
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 
+from kernel.clock import Clock
 from modules.notifications.transports.web_push_codes import Reply
 
 TROUBLE = 3
@@ -37,7 +37,7 @@ class Service(msgspec.Struct):
 class Patience:
     """Asked before each message, told after it."""
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._services: dict[str, Service] = {}
         self._browsers: dict[UUID, datetime] = {}

@@ -13,7 +13,8 @@ from modules.notifications.unsubscribe.tokens import Wish, address_digest, read,
 log = structlog.get_logger(__name__)
 
 PATH = "/api/notifications/unsubscribe"
-SECRET = "unsubscribe"  # noqa: S105 - its name
+KEPT_AS = "unsubscribe"
+"""The name of the secret that links are signed with."""
 
 
 class Links:
@@ -32,7 +33,7 @@ class Links:
         """Return what signs the links: made up once for the whole deployment, and kept in its database."""
         if self._secret is None:
             async with self._database.transaction() as tx:
-                self._secret = await secrets.find_or_make(tx.connection, SECRET)
+                self._secret = await secrets.find_or_make(tx.connection, KEPT_AS)
         return self._secret
 
 

@@ -1,13 +1,12 @@
 """The webhooks, wired: the part of the notifications module that it starts and stops."""
 
 import asyncio
-from collections.abc import Callable
-from datetime import datetime
 
 from litestar import Router
 from litestar.di import Provide
 
 from bus import Bus
+from kernel.clock import Clock
 from kernel.database import Database
 from kernel.egress.client import Egress
 from kernel.egress.policy import Policy
@@ -33,7 +32,7 @@ class WebhooksPart:
         *,
         settings: Settings,
         database: Database,
-        clock: Callable[[], datetime],
+        clock: Clock,
         egress: Egress | None = None,
     ) -> None:
         """Wire them. `egress` stands in for the client that the settings would give."""

@@ -20,7 +20,7 @@ from kernel.database import Transaction
 from kernel.errors import TooManyRequestsError
 from kernel.http.access import key, refuses, who
 from kernel.http.idempotency import Idempotency, IdempotencyKey
-from kernel.http.parameters import Cursor
+from kernel.http.parameters import Cursor, Limit
 from modules.notifications.webhooks import schemas
 from modules.notifications.webhooks.contract import TAG
 from modules.notifications.webhooks.delivery import State
@@ -48,7 +48,6 @@ from modules.notifications.webhooks.service import Webhooks
 
 TAGS = [TAG]
 HOST = who(key("webhooks"))
-Limit = Annotated[int, QueryParameter(ge=1, le=100)]
 
 
 class Made(msgspec.Struct, frozen=True):

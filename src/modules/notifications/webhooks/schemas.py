@@ -11,6 +11,7 @@ from bus import event_name
 from kernel.clock import Timestamp, rfc3339, rfc3339_or_none
 from kernel.errors import malformed_field
 from kernel.http.examples import example
+from kernel.incoming import Incoming
 from kernel.text import NO_NUL, URL, pattern
 from modules.notifications.webhooks import catalogue
 from modules.notifications.webhooks.delivery import Fault, State
@@ -58,7 +59,7 @@ Secret = Annotated[
 ]
 
 
-class PostWebhook(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class PostWebhook(Incoming, frozen=True, kw_only=True):
     """A webhook to make."""
 
     url: Endpoint
@@ -66,7 +67,7 @@ class PostWebhook(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
     description: Description | None = None
 
 
-class PatchWebhook(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class PatchWebhook(Incoming, frozen=True, kw_only=True):
     """What is to be another; what is left out stays."""
 
     url: Endpoint | UnsetType = UNSET
@@ -84,13 +85,13 @@ class PatchWebhook(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
         return Change(url=self.url, events=events, description=self.description, enabled=self.enabled)
 
 
-class PostRotation(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class PostRotation(Incoming, frozen=True):
     """How a secret is to be replaced. `grace_s`: for how long the old one signs, too."""
 
     grace_s: Annotated[int, Meta(ge=0, le=MAX_GRACE_S)] = DAY_S
 
 
-class PostReplay(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class PostReplay(Incoming, frozen=True):
     """What to send again: all that was given up, of events since this moment."""
 
     since: Annotated[datetime, Meta(tz=True)]

@@ -1,12 +1,13 @@
 """Posts one event to one endpoint, signed, and says what came of it. What an endpoint answers reaches no log."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 import structlog
 
+from kernel.clock import Clock
 from kernel.egress.client import Answer, Egress, NotSent, Unclear
 from kernel.egress.policy import NotAllowed
 from kernel.egress.retry_after import retry_after_s
@@ -32,7 +33,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 class Sender:
     """Uses the guarded client: nothing is posted to addresses that aren't public, and no redirect followed."""
 
-    def __init__(self, egress: Egress, clock: Callable[[], datetime]) -> None:
+    def __init__(self, egress: Egress, clock: Clock) -> None:
         self._egress = egress
         self._clock = clock
 

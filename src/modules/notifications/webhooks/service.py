@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from bus import Event, event_name
+from kernel.clock import Clock
 from kernel.database import Database, Transaction
 from kernel.egress.client import Egress
 from kernel.errors import NotFoundError
@@ -50,7 +51,7 @@ class Webhooks:
         egress: Egress,
         sender: Sender,
         subscriptions: Subscriptions,
-        clock: Callable[[], datetime],
+        clock: Clock,
         on_delivery: Callable[[], None],
     ) -> None:
         self._database = database

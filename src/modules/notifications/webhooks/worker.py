@@ -13,15 +13,16 @@ number of statements.
 """
 
 import asyncio
-import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
 
+from kernel.backoff import spread
+from kernel.clock import Clock
 from kernel.database import Database, Transaction
 from kernel.errors import UnavailableError
 from kernel.ids import new_id
@@ -56,13 +57,13 @@ Done = tuple[Claimed, Sent, Settled]
 
 def jitter() -> float:
     """Return a factor that keeps retries from coming all at once."""
-    return random.uniform(0.9, 1.1)  # noqa: S311 - nobody gains by guessing it
+    return spread(0.9, 1.1)
 
 
 class WebhookWorker(Worker):
     """Serves the queue of webhooks."""
 
-    def __init__(self, database: Database, sender: Sender, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, sender: Sender, clock: Clock) -> None:
         super().__init__()
         self._database = database
         self._sender = sender

@@ -17,7 +17,8 @@ from modules.messaging.search.query import Query
 from modules.messaging.search.searching import Searching, Where
 from modules.messaging.search.terms import TERM
 from modules.messaging.writer import Change, Delete, Outcome, Revise, Stored
-from tests.support.pens import Pen, Person, make_context, pen
+from tests.support.pens import Pen, make_context, pen
+from tests.support.people import Somebody
 
 ANA = {"ana": "worker", "ben": "supervisor"}
 
@@ -84,7 +85,7 @@ class Library:
 
     async def _change(self, message_id: UUID, who: str, action: Revise | Delete) -> None:
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._pen.writer.submit(Change(message_id, Person(who), action, outcome.set_result))
+        self._pen.writer.submit(Change(message_id, Somebody(who), action, outcome.set_result))
         assert isinstance(await outcome, Stored), outcome
 
 

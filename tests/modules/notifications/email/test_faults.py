@@ -3,6 +3,7 @@
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,9 @@ Answers = dict[str, str | Hang | None]
 BUSY_NET = Refused(Fault("busy", "no_connection"))
 
 
-def refused(kind: str, reason: str) -> Outcome:
+def refused(kind: Any, reason: str) -> Outcome:
     """Return a refusal."""
-    return Refused(Fault(kind, reason))  # type: ignore[arg-type]
+    return Refused(Fault(kind, reason))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -10,33 +10,12 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.support.databases import Databases
 from tests.support.pages import Page, badge, page_of
-from tests.support.redis_server import RedisServer, running_redis
-from tests.support.scene import ROLES, Scene, two_hosts
-from tests.support.servers import Host, Server, person_at
+from tests.support.redis_server import RedisServer
+from tests.support.scene import ONE, ROLES, TWO, Scene, two_hosts
+from tests.support.servers import person_at
 
-ONE, TWO = 0, 1
-Pair = tuple[Host, list[Server]]
 NOTHING = {"unread_count": 0, "sender_id": None, "message_id": None, "created_at": None}
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with running_redis(tmp_path_factory.mktemp("redis")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def pair(postgres: Databases, redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    folder = tmp_path_factory.mktemp("badges")
-    with postgres.fresh() as dsn, two_hosts(dsn, folder, REDIS_URL=redis.url) as pair:
-        yield pair
-
-
-@pytest.fixture
-def scene(pair: Pair) -> Scene:
-    return Scene(*pair)
 
 
 class Hand:

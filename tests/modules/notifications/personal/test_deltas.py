@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
+import pytest
 
 from bus import Bus
 from bus.events import Event
@@ -145,10 +146,12 @@ async def test_who_becomes_a_contact_is_told_of_and_who_is_none_any_more_is_not(
         assert "presence:ben" not in ana.topics
 
 
-async def test_another_instance_that_tells_of_it_is_heard_here_too(database: Database, settings: Settings) -> None:
+async def test_another_instance_that_tells_of_it_is_heard_here_too(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with place(database, settings) as here:
         said: list[bytes] = []
-        here.hub.relay = lambda _topic, kind, *parts: said.append(b"".join((kind, *parts)))  # type: ignore[method-assign]
+        monkeypatch.setattr(here.hub, "relay", lambda _topic, kind, *parts: said.append(b"".join((kind, *parts))))
         await here.befriend("ana", "ben")
         ana = await here.page("ana")
         (parcel,) = [message for message in said if message[:1] == TOLD]

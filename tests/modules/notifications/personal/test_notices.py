@@ -1,20 +1,16 @@
 """Notices of the host: to every personal socket of those whom they are for, once, and to nobody else."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from tests.modules.notifications.personal.test_badges import ONE, TWO, Pair
 from tests.realtime.test_slow_readers import narrow
 from tests.support.chat import chat
-from tests.support.databases import Databases
 from tests.support.pages import Page, page_of
-from tests.support.redis_server import RedisServer, running_redis
-from tests.support.scene import Scene, two_hosts
+from tests.support.scene import ONE, TWO, Scene
 
 FLOOD = 2_000
 """Notices: twice what the system's own buffers take for a reader."""
@@ -23,24 +19,6 @@ WORDS = {
     "body": "Please confirm last week's hours.\nשלום",
     "link": "/timesheets?week=7",
 }
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with running_redis(tmp_path_factory.mktemp("redis")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def pair(postgres: Databases, redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    folder = tmp_path_factory.mktemp("notices")
-    with postgres.fresh() as dsn, two_hosts(dsn, folder, REDIS_URL=redis.url) as pair:
-        yield pair
-
-
-@pytest.fixture
-def scene(pair: Pair) -> Scene:
-    return Scene(*pair)
 
 
 def tell(scene: Scene, *names: str, key: str | None = None, **words: Any) -> httpx.Response:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.modules.notifications.personal.test_badges import ONE, TWO, Hand
+from tests.modules.notifications.personal.test_badges import Hand
 from tests.support.pages import badge, page_of
 from tests.support.partition import partition
 from tests.support.redis_server import RedisServer
-from tests.support.scene import Scene, two_hosts
+from tests.support.scene import ONE, TWO, Scene, two_hosts
 from tests.support.servers import Host, running_server
 
 

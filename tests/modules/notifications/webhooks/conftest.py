@@ -1,11 +1,13 @@
-"""The webhooks on a real database, with a real endpoint, driven step by step or running."""
+"""The webhooks on a real database, with a real endpoint, driven step by step, running, or in a server."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import httpx
 import pytest
 
 from bus import Bus, Event
@@ -19,6 +21,9 @@ from modules.notifications.webhooks.part import CONSUMER, WebhooksPart
 from modules.notifications.webhooks.store.log import Logged
 from modules.notifications.webhooks.webhook import Webhook
 from tests.modules.notifications.conftest import Clock
+from tests.modules.notifications.webhooks.over_http import posting_server
+from tests.support.databases import Databases
+from tests.support.servers import Host
 from tests.support.webhook_receiver import WebhookReceiver, webhook_receiver
 
 CHANNEL = uuid4()
@@ -34,10 +39,15 @@ async def dsn(shared_dsn: str) -> str:
     return shared_dsn
 
 
-def message(seq: int, **more: object) -> MessageCreated:
+def message(seq: int, **more: Any) -> MessageCreated:
     """Return the event of a message."""
-    said = {"sender_id": "ana", "sender_name": "Ana", "recipient_ids": ["ben"], "message_preview": f"no. {seq}"}
-    return MessageCreated(channel_id=CHANNEL, message_id=uuid4(), seq=seq, **(said | more))  # type: ignore[arg-type]
+    said: dict[str, Any] = {
+        "sender_id": "ana",
+        "sender_name": "Ana",
+        "recipient_ids": ["ben"],
+        "message_preview": f"no. {seq}",
+    }
+    return MessageCreated(channel_id=CHANNEL, message_id=uuid4(), seq=seq, **(said | more))
 
 
 class Post:
@@ -145,3 +155,25 @@ async def post(database: Database, settings: Settings, receiver: WebhookReceiver
         yield post
     finally:
         await post.part.stop()
+
+
+@pytest.fixture(scope="module")
+async def endpoint() -> AsyncIterator[WebhookReceiver]:
+    async with webhook_receiver() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def host(postgres: Databases, tmp_path_factory: pytest.TempPathFactory, endpoint: WebhookReceiver) -> Iterator[Host]:
+    folder = tmp_path_factory.mktemp("webhooks")
+    with postgres.fresh() as dsn, posting_server(dsn, folder, endpoint) as host:
+        yield host
+
+
+@pytest.fixture
+async def http(host: Host) -> AsyncIterator[httpx.AsyncClient]:
+    headers = {"Authorization": host.http.headers["Authorization"]}
+    async with httpx.AsyncClient(base_url=host.server.url, headers=headers, trust_env=False, timeout=30) as client:
+        yield client
+        for webhook in (await client.get("/api/webhooks", params={"limit": 100})).json()["items"]:
+            await client.delete(f"/api/webhooks/{webhook['id']}")

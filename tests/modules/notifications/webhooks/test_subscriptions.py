@@ -16,7 +16,7 @@ from modules.notifications.webhooks.part import CONSUMER
 from modules.notifications.webhooks.service import Change
 from modules.notifications.webhooks.subscriptions import Subscriptions
 from tests.modules.notifications.webhooks.conftest import Post, message
-from tests.support.broken import deaf_to_webhooks
+from tests.support.broken_webhooks import deaf_to_webhooks
 from tests.support.webhook_receiver import WebhookReceiver
 
 SOON_S = 5
@@ -36,7 +36,7 @@ async def pair(database: Database, settings: Settings, receiver: WebhookReceiver
         yield posts
 
 
-async def wants(post: Post, expected: bool, patience_s: float = SOON_S) -> float:  # noqa: FBT001 - what is awaited
+async def wants(post: Post, expected: bool, patience_s: float = SOON_S) -> float:
     """Wait until an instance wants messages, or doesn't; returns how long that took, at most the patience."""
     wanted = post.part._subscriptions.wants(MessageCreated)
     begun = time.monotonic()

@@ -10,14 +10,13 @@ import re
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import datetime
 from urllib.parse import urlsplit
 
 import structlog
 from aiosmtplib import SMTP
 from aiosmtplib.errors import SMTPException, SMTPResponseException, SMTPTimeoutError
 
-from kernel.clock import now
+from kernel.clock import Clock, now
 from kernel.smtp_url import SmtpServer
 from modules.notifications.domain.outcomes import Accepted, Ambiguous, Fault, Outcome, Refused
 from modules.notifications.transports import Outgoing
@@ -50,7 +49,7 @@ class SmtpEmail:
         texts: Texts,
         unsubscribe_link: UnsubscribeLink,
         known_as: str,
-        clock: Callable[[], datetime] = now,
+        clock: Clock = now,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         """Prepare to send.

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from kernel import locks
 from kernel.database import Connection
 from kernel.signals import notify
 from modules.notifications.webhooks.webhook import Webhook
@@ -13,14 +14,10 @@ from modules.notifications.webhooks.webhook import Webhook
 CHANGED_SIGNAL = "parley_webhooks"
 """Signalled, without saying more, when other events may be wanted than before."""
 
-ONE_AT_A_TIME = 0x7061726C65790002
-"""Advisory lock of those who make webhooks, so that there are never too many."""
-
 COLUMNS = ", ".join(Webhook.__struct_fields__)
 LIVING = "deleted_at IS NULL"
 ENABLED = f"disabled_at IS NULL AND {LIVING}"
 
-LOCK = "SELECT pg_advisory_xact_lock($1)"
 COUNT = f"SELECT count(*) FROM notification_webhooks WHERE {LIVING}"
 ADD = f"""
 INSERT INTO notification_webhooks ({COLUMNS})
@@ -45,7 +42,7 @@ WHERE id = $1 AND {LIVING} RETURNING true
 
 async def count_alone(connection: Connection) -> int:
     """Return how many there are; nobody else makes one until the transaction ends."""
-    await connection.execute(LOCK, ONE_AT_A_TIME)
+    await locks.lock(connection, [("webhooks",)])
     return int(await connection.fetchval(COUNT))
 
 
