@@ -1,6 +1,6 @@
 """Blocks: what they end, and that from the other side they look like nobody."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,6 @@ def server(postgres: Databases, tmp_path_factory: pytest.TempPathFactory) -> Ite
     folder = tmp_path_factory.mktemp("free")
     with postgres.fresh() as dsn, running_server(dsn, folder, PARLEY_REQUIRE_CONTACT="false") as running:
         yield running
-
-
-@pytest.fixture
-async def three(host: Host) -> AsyncIterator[Circle]:
-    with party(host, "ana", "ben", "cem") as people:
-        async with circle(people) as gathered:
-            yield gathered
 
 
 async def test_a_block_ends_what_there_is_between_two(three: Circle) -> None:
