@@ -161,6 +161,17 @@ async def test_only_when_neither_blocks_the_other_they_write_again(three: Circle
     assert [kind for kind, *_ in await people.steps(channel)] == ["channel_archived", "channel_reopened"]
 
 
+async def test_nobody_fills_a_log_by_blocking_to_and_fro(three: Circle) -> None:
+    channel = three.party.direct("ana", "ben").json()["id"]
+    answers = [getattr(three, what)("ana", "ben") for _ in range(40) for what in ("block", "unblock")]
+    over = next(answer for answer in answers if answer.status_code == 429)
+    assert over.json()["detail"] == "At most 1 ends of blocks a second, 20 at once"
+    assert int(over.headers["retry-after"]) == 1
+    took_s = sum(answer.elapsed.total_seconds() for answer in answers)
+    assert len(await three.party.steps(channel)) <= 2 * (20 + took_s + 1) + 1
+    assert three.unblock("cem", "ben").status_code == 204, "others may"
+
+
 async def test_without_the_contact_rule_who_parts_writes_on(three: Circle) -> None:
     people = three.party
     await three.befriend("ana", "ben")
