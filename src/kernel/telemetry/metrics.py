@@ -20,7 +20,7 @@ WRITER_COMMIT = Histogram(
     "Time from taking a batch to its commit",
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1),
 )
-DELIVERIES = Counter("parley_deliveries_total", "Changes of state of SMS and push deliveries", ["transport", "state"])
+DELIVERIES = Counter("parley_deliveries_total", "Changes of state of deliveries", ["transport", "state"])
 OUTBOX_AGE = Gauge(
     "parley_outbox_age_seconds", "How overdue the oldest waiting event is", multiprocess_mode="livemostrecent"
 )

@@ -42,6 +42,8 @@ class Rules:
 
     def invite(self, one: str, other: str, group: str | None = None) -> Answer:
         """Invite somebody."""
+        if (one, other) in self.blocks:
+            return 409, "blocked-by-you"
         if one == other or (other, one) in self.blocks:
             return NOBODY
         refusal = self._refusal(one, other, group)
@@ -125,8 +127,6 @@ class Rules:
         ]
 
     def _refusal(self, one: str, other: str, group: str | None) -> Answer | None:
-        if (one, other) in self.blocks:
-            return 409, "blocked-by-you"
         if group is not None:
             return self._group_refusal(other, group)
         if frozenset({one, other}) in self.contacts:

@@ -1,6 +1,6 @@
 """Blocks: what they end, and that from the other side they look like nobody."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,6 @@ def server(postgres: Databases, tmp_path_factory: pytest.TempPathFactory) -> Ite
     folder = tmp_path_factory.mktemp("free")
     with postgres.fresh() as dsn, running_server(dsn, folder, PARLEY_REQUIRE_CONTACT="false") as running:
         yield running
-
-
-@pytest.fixture
-async def three(host: Host) -> AsyncIterator[Circle]:
-    with party(host, "ana", "ben", "cem") as people:
-        async with circle(people) as gathered:
-            yield gathered
 
 
 async def test_a_block_ends_what_there_is_between_two(three: Circle) -> None:
@@ -166,6 +159,17 @@ async def test_only_when_neither_blocks_the_other_they_write_again(three: Circle
     assert (writes("ana"), writes("ben")) == (409, 409)
     assert (three.unblock("ben", "ana").status_code, writes("ana"), writes("ben")) == (204, 201, 201)
     assert [kind for kind, *_ in await people.steps(channel)] == ["channel_archived", "channel_reopened"]
+
+
+async def test_nobody_fills_a_log_by_blocking_to_and_fro(three: Circle) -> None:
+    channel = three.party.direct("ana", "ben").json()["id"]
+    answers = [getattr(three, what)("ana", "ben") for _ in range(40) for what in ("block", "unblock")]
+    over = next(answer for answer in answers if answer.status_code == 429)
+    assert over.json()["detail"] == "At most 1 ends of blocks a second, 20 at once"
+    assert int(over.headers["retry-after"]) == 1
+    took_s = sum(answer.elapsed.total_seconds() for answer in answers)
+    assert len(await three.party.steps(channel)) <= 2 * (20 + took_s + 1) + 1
+    assert three.unblock("cem", "ben").status_code == 204, "others may"
 
 
 async def test_without_the_contact_rule_who_parts_writes_on(three: Circle) -> None:

@@ -12,7 +12,6 @@ import pytest
 from tests.support.acquaintance import Circle, circle
 from tests.support.log import damage, read
 from tests.support.party import party, refused, two_servers
-from tests.support.servers import Host
 
 RACERS = 50
 ONE, TWO = 0, 1
@@ -108,13 +107,6 @@ async def test_a_channel_would_be_left_open_without_settling(dsn: str, tmp_path:
     """The broken variant."""
     async with apart(dsn, tmp_path, "ana", "ben", variant="opens_what_was_allowed_before") as friends:
         assert await left_open(friends)
-
-
-@pytest.fixture
-async def three(host: Host) -> AsyncIterator[Circle]:
-    with party(host, "ana", "ben", "cem") as people:
-        async with circle(people) as gathered:
-            yield gathered
 
 
 async def contacts(three: Circle) -> bool:

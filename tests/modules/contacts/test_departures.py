@@ -93,7 +93,7 @@ class BackAgain(Everybody):
 async def test_who_has_come_back_keeps_what_they_have_begun_since(house: House) -> None:
     """However late the event is heard, or heard once more."""
     people, event = BackAgain(), UserDeactivated(user_id="ben", occurred_at=now() - HOUR)
-    house.departures._people = people  # type: ignore[assignment]  # no pictures
+    house.departures._people = people
     async with house.database.transaction() as tx:
         await tx.connection.execute("UPDATE contact_pairs SET since = now() - interval '1 day'")
         await tx.connection.execute("UPDATE contact_blocks SET since = now() - interval '1 day'")

@@ -3,8 +3,7 @@
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -14,15 +13,9 @@ from kernel.ids import new_id
 from modules.contacts.domain.quotas import network
 from modules.contacts.service.limits import Charge, Misses
 from tests.modules.contacts.guests import told
-from tests.modules.contacts.house import BULK, BY_ADDRESS, MISSES, NAMES, House, Housing, bearer, houses, misses, to
+from tests.modules.contacts.house import BULK, BY_ADDRESS, MISSES, NAMES, House, Housing, bearer, misses, to
 
 RACERS = 50
-
-
-@pytest.fixture
-async def housing(dsn: str, tmp_path: Path) -> AsyncIterator[Housing]:
-    async with houses(dsn, tmp_path) as build:
-        yield build
 
 
 # guessing

@@ -2,9 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,17 +11,11 @@ import pytest
 from modules.contacts.domain.quotas import MAX_TO_ONE
 from modules.contacts.store import facts, pairs, usage
 from tests.modules.contacts.guests import told
-from tests.modules.contacts.house import NAMES, House, Housing, houses, to
+from tests.modules.contacts.house import NAMES, House, Housing, to
 
 RACERS = 50
 AT_ONCE = 8
 A_MOMENT_S = 0.1
-
-
-@pytest.fixture
-async def housing(dsn: str, tmp_path: Path) -> AsyncIterator[Housing]:
-    async with houses(dsn, tmp_path) as build:
-        yield build
 
 
 # spam

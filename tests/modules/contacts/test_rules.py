@@ -213,6 +213,7 @@ class Encounters(RuleBasedStateMachine):
 def server(postgres: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server on which nobody is limited: what is tested is the rules."""
     free = {
+        "PARLEY_INVITES_PER_RECIPIENT_PER_DAY": "0",
         "PARLEY_INVITE_MISSES_PER_ACCOUNT_PER_HOUR": UNLIMITED,
         "PARLEY_INVITE_MISSES_PER_ADDRESS_PER_HOUR": UNLIMITED,
         "PARLEY_MAX_REQUESTS_PER_S": UNLIMITED,

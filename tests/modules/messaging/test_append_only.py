@@ -21,9 +21,7 @@ CHANGES = (
     "UPDATE chat_messages SET seq = seq + 1",
     "DELETE FROM chat_messages",
     "TRUNCATE chat_messages",
-)
-ON_CHANGES = (
-    "INSERT INTO chat_messages SELECT * FROM chat_messages ON CONFLICT (channel_id, seq) DO UPDATE SET content = ''"
+    "INSERT INTO chat_messages SELECT * FROM chat_messages ON CONFLICT (channel_id, seq) DO UPDATE SET content = ''",
 )
 
 

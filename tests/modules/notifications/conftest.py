@@ -9,7 +9,6 @@ from typing import Any, TextIO
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
-import asyncpg
 import httpx
 import msgspec
 import pytest
@@ -31,7 +30,7 @@ from modules.notifications.module import NotificationsModule, _sms
 from modules.notifications.transports import Transport
 from modules.notifications.transports.twilio_webhooks import report
 from tests.modules.notifications.world import World
-from tests.support.databases import Databases
+from tests.support.databases import Databases, execute
 from tests.support.servers import PLAIN
 from tests.support.twilio_server import Sms, TwilioServer, twilio_server
 
@@ -145,9 +144,7 @@ def shared_dsn(postgres: Databases) -> Iterator[str]:
 @pytest.fixture
 async def dsn(shared_dsn: str) -> str:
     """The same, emptied: quicker than a fresh one, and as good for tables that nobody else writes."""
-    operator = await asyncpg.connect(shared_dsn)
-    await operator.execute(";".join(f"DELETE FROM {table}" for table in TABLES))
-    await operator.close()
+    await execute(shared_dsn, ";".join(f"DELETE FROM {table}" for table in TABLES))
     return shared_dsn
 
 

@@ -23,10 +23,10 @@ from modules.contacts.service.naming import Names, people_of, shown
 from modules.contacts.store import invites as rows
 from modules.contacts.store import listing, pairs
 
-BATCH = 100
-ANSWERED: Mapping[Answer, Literal["accepted", "declined"]] = {"accept": "accepted", "decline": "declined"}
-AT_ONCE = 1000
+AT_ONCE, BATCH = 1000, 100
 """So many invitations are answered in one call, a batch a transaction."""
+
+ANSWERED: Mapping[Answer, Literal["accepted", "declined"]] = {"accept": "accepted", "decline": "declined"}
 
 
 class Answering:

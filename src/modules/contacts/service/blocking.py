@@ -13,6 +13,7 @@ from uuid import UUID
 from kernel.clock import Clock, rfc3339
 from kernel.database import Database, Transaction
 from kernel.errors import malformed_field
+from kernel.ratelimit import RateLimit
 from modules.contacts.domain.invites import StoredInvite
 from modules.contacts.domain.pairs import pair_of
 from modules.contacts.errors import TooManyBlocksError
@@ -27,6 +28,9 @@ from modules.contacts.store import book, pairs
 from modules.contacts.store.blocks import Blocked
 
 MAX_BLOCKS = 10_000
+UNBLOCKS_PER_S = 1
+UNBLOCKS_AT_ONCE = 20
+"""Blocking and unblocking again may each be a record of the direct channel, which the other one is told of."""
 
 
 class Blocking:
@@ -49,6 +53,7 @@ class Blocking:
         self._directs = directs
         self._clock = clock
         self._require_contact = require_contact
+        self._unblocks = RateLimit("ends of blocks", per_s=UNBLOCKS_PER_S, burst=UNBLOCKS_AT_ONCE)
 
     async def page(self, user_id: str, *, limit: int, cursor: str | None) -> BlockPage:
         """Return whom somebody blocks, newest first.
@@ -92,7 +97,11 @@ class Blocking:
         """Block somebody no more; who isn't blocked stays so. What the block ended doesn't come back.
 
         Where contacts aren't required, the two can write to each other again, unless one is blocked still.
+
+        Raises:
+            TooManyRequestsError: too often.
         """
+        self._unblocks.take(user_id)
         pair = pair_of(user_id, other)
         async with self._database.transaction() as tx:
             await pairs.lock(tx.connection, [pair])

@@ -44,22 +44,22 @@ class Deciding:
         self._lifecycle = lifecycle
         self._clock = clock
 
-    async def decide(self, tx: Transaction, user_id: str, tasks: Sequence[Task], names: Names) -> None:
-        """Give each task of somebody its outcome. `names`: all whom it is about."""
-        wishes = [task.wish for task in tasks if task.wish is not None]
-        if not wishes:
-            return
+    async def decide(self, tx: Transaction, user_id: str, tasks: Sequence[Task], names: Names) -> list[Outcome]:
+        """Return what becomes of each task of somebody. `names`: all whom they are about."""
+        if not tasks:
+            return []
+        wishes = [task.wish for task in tasks]
         await pairs.lock(tx.connection, {held for wish in wishes for held in (wish.pair, wish.slot)})
         now = self._clock()
         known = await _facts(tx.connection, user_id, wishes)
         quotas = await self._quotas(tx.connection, user_id, wishes, now)
         judge = Judge(known, quotas, cooldown=self._rules.cooldown, now=now)
         verdicts = [judge.judge(wish) for wish in wishes]
-        overdue = [invite.id for invite in known.pending if not invite.is_open(now)]
-        await self._lifecycle.close(tx, overdue, "expired", names, now=now, by=None)
-        await self._write(tx, user_id, tasks, verdicts, names, now)
         if quotas.added:
             await usage.add(tx.connection, quotas.added)
+        overdue = [invite.id for invite in known.pending if not invite.is_open(now)]
+        await self._lifecycle.close(tx, overdue, "expired", names, now=now, by=None)
+        return await self._write(tx, user_id, tasks, verdicts, names, now)
 
     async def _quotas(self, connection: Connection, user_id: str, wishes: Sequence[Wish], now: datetime) -> Quotas:
         quotas = Quotas(self._rules.caps, user_id, now)
@@ -76,22 +76,19 @@ class Deciding:
         verdicts: Sequence[Verdict],
         names: Names,
         now: datetime,
-    ) -> None:
+    ) -> list[Outcome]:
         accepted = [verdict.invite_id for verdict in verdicts if isinstance(verdict, Accept)]
         closed = await self._lifecycle.close(tx, accepted, "accepted", names, now=now, by=user_id)
-        answered = {invite.id: invite for invite in closed}
-        made = {
-            index: self._invite(task, names, now)
-            for index, (task, verdict) in enumerate(zip(tasks, verdicts, strict=True))
-            if isinstance(verdict, Create)
-        }
-        await self._lifecycle.create(tx, list(made.values()), names)
-        for index, (task, verdict) in enumerate(zip(tasks, verdicts, strict=True)):
-            task.outcome = _outcome(verdict, made.get(index), answered, names)
+        results = [
+            self._invite(task, names, now) if isinstance(verdict, Create) else verdict
+            for task, verdict in zip(tasks, verdicts, strict=True)
+        ]
+        await self._lifecycle.create(tx, [one for one in results if isinstance(one, StoredInvite)], names)
+        theirs = {invite.id: invite for invite in closed}
+        return [_outcome(result, theirs, names) for result in results]
 
     def _invite(self, task: Task, names: Names, now: datetime) -> StoredInvite:
         entry, wish = task.entry, task.wish
-        assert wish is not None  # noqa: S101 - it was judged
         lifetime = self._rules.lifetime if entry.expires_in_s is None else timedelta(seconds=entry.expires_in_s)
         title = None if wish.admission is None else wish.admission.title
         return StoredInvite(
@@ -121,12 +118,9 @@ def _message(task: Task, invitor: str, title: str | None) -> str | None:
     return task.entry.message if task.text is None else filled(task.text, invitor=invitor, channel=title)
 
 
-def _outcome(
-    verdict: Verdict, made: StoredInvite | None, answered: Mapping[UUID, StoredInvite], names: Names
-) -> Outcome:
-    if isinstance(verdict, ParleyError):
-        return verdict
-    if isinstance(verdict, Accept):
-        return Invited("accepted", shown(answered[verdict.invite_id], names))
-    assert made is not None  # noqa: S101 - for each Create there is one
-    return Invited("created", shown(made, names))
+def _outcome(result: StoredInvite | Accept | ParleyError, theirs: Mapping[UUID, StoredInvite], names: Names) -> Outcome:
+    if isinstance(result, ParleyError):
+        return result
+    if isinstance(result, Accept):
+        return Invited("accepted", shown(theirs[result.invite_id], names))
+    return Invited("created", shown(result, names))

@@ -81,9 +81,9 @@ def _wish(user_id: str, entry: PostInvite, invitee_id: str | None) -> Wish | Non
 
 
 def _present(wish: Wish | None, names: Names, known: Facts) -> Wish | ParleyError:
-    standing = None if wish is None else known.standings[wish.invitee_id]
-    if wish is None or standing is None:
+    if wish is None:
         return PersonNotFoundError()
+    standing = known.standings[wish.invitee_id]
     if standing.blocks:
         return BlockedByYouError()
     person = names.get(wish.invitee_id)

@@ -9,9 +9,12 @@ Guarantee: the number of queries doesn't depend on the number of invitations.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, TypeAlias, TypeVar
 
+import msgspec
+
 from kernel.clock import Clock
 from kernel.database import Transaction
 from kernel.errors import ParleyError
+from modules.contacts.domain.judging import Wish
 from modules.contacts.errors import PersonNotFoundError
 from modules.contacts.schemas.inviting import PostInvite
 from modules.contacts.service import checking
@@ -19,7 +22,7 @@ from modules.contacts.service.deciding import Deciding
 from modules.contacts.service.finding import Finding
 from modules.contacts.service.limits import Charge, Misses, Searcher
 from modules.contacts.service.naming import Names
-from modules.contacts.service.outcomes import Outcome, Task
+from modules.contacts.service.outcomes import Asked, Outcome, Task
 from modules.contacts.service.templates import Templates
 
 T = TypeVar("T")
@@ -38,6 +41,14 @@ class Once(Protocol[T_co]):
     async def __call__(self, work: Work) -> T_co:
         """Return what comes of the work, or came of it when the request was first made."""
         ...
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """What is to be decided, and what is refused already, in the order asked; and what looking it up cost."""
+
+    tasks: Sequence[Task | ParleyError]
+    names: Names = {}
+    charge: Charge | None = None
 
 
 class Inviting:
@@ -66,49 +77,51 @@ class Inviting:
         answered = await once.answered()
         if answered is not None:
             return answered
-        checked = await self._checked(entries)
-        tasks = [one for one in checked if isinstance(one, Task)]
-        names, charge = await self._found(searcher, tasks) if tasks else ({}, None)
+        prepared = await self._prepared(searcher, await self._asked(entries))
         runs = 0
 
         async def work(tx: Transaction) -> list[Outcome]:
             nonlocal runs
             runs += 1
-            await self._deciding.decide(tx, searcher.user_id, [task for task in tasks if task.outcome is None], names)
-            return [_outcome(one) for one in checked]
+            tasks = [one for one in prepared.tasks if isinstance(one, Task)]
+            decided = await self._deciding.decide(tx, searcher.user_id, tasks, prepared.names)
+            return _in_place(prepared.tasks, decided)
 
         answer = await once(work)
-        if charge is not None and not runs:
-            await self._misses.give_back(charge)
+        if prepared.charge is not None and not runs:
+            await self._misses.give_back(prepared.charge)
         return answer
 
-    async def _checked(self, entries: Sequence[PostInvite | ParleyError]) -> list[Task | ParleyError]:
-        asked = {entry.template for entry in entries if isinstance(entry, PostInvite) and entry.template is not None}
-        texts = await self._templates.texts(asked) if asked else {}
-        return [entry if isinstance(entry, ParleyError) else _checked(entry, texts) for entry in entries]
+    async def _asked(self, entries: Sequence[PostInvite | ParleyError]) -> list[Asked | ParleyError]:
+        """Refuse what is wrong by itself."""
+        named = {entry.template for entry in entries if isinstance(entry, PostInvite) and entry.template is not None}
+        texts = await self._templates.texts(named) if named else {}
+        return [entry if isinstance(entry, ParleyError) else _asked(entry, texts) for entry in entries]
 
-    async def _found(self, searcher: Searcher, tasks: Sequence[Task]) -> tuple[Names, Charge]:
-        """Look up whom tasks are about; those about nobody, and those over the limit of such, are refused."""
+    async def _prepared(self, searcher: Searcher, asked: Sequence[Asked | ParleyError]) -> Prepared:
+        """Look up whom it is about; what is about nobody, and what is over the limit of such, is refused."""
+        sound = [one for one in asked if isinstance(one, Asked)]
+        if not sound:
+            return Prepared(_in_place(asked, []))
         now = self._clock()
         await self._misses.check(searcher, now)
-        found = await self._finding.find(searcher.user_id, [task.entry for task in tasks])
+        found = await self._finding.find(searcher.user_id, [one.entry for one in sound])
         missed = [isinstance(wish, PersonNotFoundError) for wish in found.wishes]
         charge = await self._misses.charge(searcher, missed, now)
-        for index, (task, wish) in enumerate(zip(tasks, found.wishes, strict=True)):
-            if index >= charge.answered:
-                task.outcome = charge.refusal
-            elif isinstance(wish, ParleyError):
-                task.outcome = wish
-            else:
-                task.wish = wish
-        return found.names, charge
+        tasks = [_task(one, wish) for one, wish in zip(sound, found.wishes, strict=True)]
+        unanswered = [charge.refusal] * (len(tasks) - charge.answered)
+        return Prepared(_in_place(asked, [*tasks[: charge.answered], *unanswered]), found.names, charge)
 
 
-def _checked(entry: PostInvite, texts: Mapping[str, str]) -> Task | ParleyError:
-    return checking.refusal(entry, texts) or Task(entry, text=texts.get(entry.template or ""))
+def _asked(entry: PostInvite, texts: Mapping[str, str]) -> Asked | ParleyError:
+    return checking.refusal(entry, texts) or Asked(entry, texts.get(entry.template or ""))
 
 
-def _outcome(one: Task | ParleyError) -> Outcome:
-    outcome = one.outcome if isinstance(one, Task) else one
-    assert outcome is not None  # noqa: S101 - everything has been decided
-    return outcome
+def _task(asked: Asked, wish: Wish | ParleyError) -> Task | ParleyError:
+    return Task(asked.entry, asked.text, wish) if isinstance(wish, Wish) else wish
+
+
+def _in_place(places: Sequence[object], results: Sequence[T]) -> list[T | ParleyError]:
+    """Put results where nothing was refused yet, in their order."""
+    rest = iter(results)
+    return [one if isinstance(one, ParleyError) else next(rest) for one in places]

@@ -29,7 +29,7 @@ class Charge(msgspec.Struct, frozen=True):
     """What a look-up cost: `answered` of its entries may be answered; those after them are refused by `refusal`."""
 
     answered: int
-    refusal: TooManyRequestsError | None
+    refusal: TooManyRequestsError
     counts: Mapping[Counter, int]
 
 

@@ -20,10 +20,16 @@ class Invited(msgspec.Struct, frozen=True):
 Outcome: TypeAlias = Invited | ParleyError
 
 
-class Task(msgspec.Struct):
-    """Something wished for, and what has become of it. `text`: of the template that it names."""
+class Asked(msgspec.Struct, frozen=True):
+    """Something asked for that is right by itself. `text`: of the template that it names."""
 
     entry: PostInvite
-    wish: Wish | None = None
-    text: str | None = None
-    outcome: Outcome | None = None
+    text: str | None
+
+
+class Task(msgspec.Struct, frozen=True):
+    """The same, about somebody who was found: to be decided on."""
+
+    entry: PostInvite
+    text: str | None
+    wish: Wish

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-import asyncpg
 import httpx
 import pytest
 
@@ -22,7 +21,7 @@ from modules.notifications.webhooks.store.log import Logged
 from modules.notifications.webhooks.webhook import Webhook
 from tests.modules.notifications.conftest import Clock
 from tests.modules.notifications.webhooks.over_http import posting_server
-from tests.support.databases import Databases
+from tests.support.databases import Databases, execute
 from tests.support.servers import Host
 from tests.support.webhook_receiver import WebhookReceiver, webhook_receiver
 
@@ -33,9 +32,7 @@ TABLES = ("notification_webhook_deliveries", "notification_webhook_events", "not
 @pytest.fixture
 async def dsn(shared_dsn: str) -> str:
     """The DSN of a database that all tests of a module share, emptied."""
-    operator = await asyncpg.connect(shared_dsn)
-    await operator.execute(";".join(f"DELETE FROM {table}" for table in TABLES))
-    await operator.close()
+    await execute(shared_dsn, ";".join(f"DELETE FROM {table}" for table in TABLES))
     return shared_dsn
 
 
