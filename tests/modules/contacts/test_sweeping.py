@@ -67,7 +67,7 @@ async def reminded_by_four(database: Database) -> list[int]:
     instances = [Instance(database) for _ in range(4)]
     await due(database, MANY, remind_at=T0)
     async with database.connection() as connection:
-        found = await queries.find(connection, "reminded", T0, BATCH)
+        found = await queries.find(connection, "reminded", T0, MANY)
     await asyncio.gather(*(one.reminders._sweep(found, T0) for one in instances))
     return [event["reminders"] for event in await told(database)]
 
