@@ -1,5 +1,6 @@
 """What contacts publish is told at the personal socket: to those whom it concerns, on every instance, whole."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from kernel.clock import now, rfc3339
 from kernel.database import Database
 from kernel.ids import new_id
 from kernel.settings import Settings
+from kernel.signals import Signals, notify
 from modules.contacts import events
 from modules.notifications.personal.deltas import DELTAS, Delta
 from realtime.connection import Connection
@@ -21,6 +23,7 @@ from realtime.redis_backplane import RedisBackplane
 from tests.modules.notifications.personal.test_deltas import Place, heard, place
 from tests.support.redis_server import running_redis
 
+SIGNALLED_S = 15
 NAMES = {"ana": "Ana", "ben": "Ben", "cem": "Cem"}
 TOLD: dict[type[events.InviteEvent], tuple[str, set[str]]] = {
     events.InviteCreated: ("invite.received", {"ben"}),
@@ -111,14 +114,22 @@ async def test_who_is_at_another_instance_hears_it_in_order_and_sees_their_new_c
             stack.push_async_callback(backplane.stop)
             places.append(await stack.enter_async_context(place(database, settings, hub=hub, deltas=DELTAS)))
         here, there = places
+        signals = Signals(database)
+        there.sockets.listen(signals)
+        await signals.start()
+        stack.push_async_callback(signals.stop)
         ben = await there.page("ben")
-        there.friends.of["ben"] = {"ana"}
         invite = an_invite()
         for kind in (events.InviteCreated, events.InviteReminded, events.InviteAccepted):
             await publish(here, of(kind, invite))
-        await publish(here, events.ContactAdded(users=(named("ana"), named("ben"))))
+        there.friends.of["ben"] = {"ana"}
+        async with here.database.transaction() as tx:
+            await here.bus.publish(tx, events.ContactAdded(users=(named("ana"), named("ben"))))
+            await notify(tx.connection, events.CONTACTS_SIGNAL, "ana", "ben")
         assert await types(ben) == ["invite.received", "invite.reminder", "invite.accepted", "contact.added"]
-        assert "presence:ana" in ben.topics
+        async with asyncio.timeout(SIGNALLED_S):
+            while "presence:ana" not in ben.topics:
+                await asyncio.sleep(0.02)
 
 
 async def test_the_check_finds_who_is_told_that_isnt_concerned(database: Database, settings: Settings) -> None:
