@@ -41,12 +41,13 @@ async def _frames_per_s(make: Callable[[], Kind]) -> float:
     loop = asyncio.get_running_loop()
     with ExitStack() as stack:
         pairs = [_tcp_pair() for _ in range(SOCKETS)]
-        protocols = [make() for _ in pairs]
-        for (near, far), protocol in zip(pairs, protocols, strict=True):
+        protocols: list[Kind] = []
+        for near, far in pairs:
             stack.enter_context(far)
             near.setblocking(False)
-            transport, _ = await loop.create_connection(lambda kind=protocol: kind, sock=near)  # type: ignore[misc]
+            transport, protocol = await loop.create_connection(make, sock=near)
             stack.callback(transport.abort)
+            protocols.append(protocol)
         elapsed = 0.0
         gc.disable()
         for _ in range(WAVES):

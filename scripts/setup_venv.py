@@ -40,8 +40,8 @@ def refuse_unfit_python() -> None:
     if os.name != "posix":
         sys.exit("Parley runs on Linux and macOS; on Windows use WSL.")
     try:
-        import ensurepip  # noqa: F401
-        import venv  # noqa: F401
+        import ensurepip  # noqa: F401 - only whether it is there
+        import venv  # noqa: F401 - likewise
     except ImportError:
         sys.exit("Python " + this + " has no venv module. On Debian or Ubuntu: apt-get install python3-venv")
 
