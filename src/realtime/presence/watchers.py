@@ -10,9 +10,12 @@ Guarantees:
 - A watcher is told a status when it begins to watch and when it has changed, not otherwise.
 - `offline` is told after `GRACE_S`, so that somebody who reconnects doesn't blink. Everything else is told at once.
 - With Redis away for longer than that, watchers are told what their own instance sees.
+- What other instances couldn't be told, because the way to them was gone, they are told once it is back.
 """
 
 import asyncio
+import time
+from collections import OrderedDict
 from collections.abc import Collection, Iterable
 
 from kernel.rechecks import Rechecks
@@ -25,6 +28,8 @@ PREFIX = "presence:"
 CHANGED = b"P"
 """Between instances: somebody's devices have changed."""
 GRACE_S = 5.0
+NOTICED_WITHIN_S = 3.0
+"""What was told so long before the way to others is found to be gone may not have got through."""
 CHUNK = 1_000
 
 
@@ -51,10 +56,12 @@ class Watchers:
         self._presence = presence
         self._told: dict[str, Status] = {}
         self._leaving: dict[str, asyncio.TimerHandle | None] = {}
+        self._changes: OrderedDict[str, float] = OrderedDict()
+        """Who changed here, and when, as long as others may not have heard of it."""
         self._people: Rechecks[str] = Rechecks("presence", self._look)
         presence.on_change(self._person_changed)
         presence.on_doubt(self._people.everything)
-        hub.on_doubt(self._people.everything)
+        hub.on_doubt(self._in_doubt)
         hub.on(CHANGED, lambda topic, _: self._recheck(topic.removeprefix(PREFIX)))
         hub.on_idle(self._unwatched)
 
@@ -91,8 +98,23 @@ class Watchers:
 
     def _person_changed(self, user_id: str) -> None:
         """Tell everybody that somebody's devices here have changed."""
+        self._remember(user_id)
         self._hub.relay(presence_topic(user_id), CHANGED, b"")
         self._recheck(user_id)
+
+    def _remember(self, user_id: str) -> None:
+        now = time.monotonic()
+        self._changes[user_id] = now
+        self._changes.move_to_end(user_id)
+        if self._hub.backplane.connected:
+            while next(iter(self._changes.values())) < now - NOTICED_WITHIN_S:
+                self._changes.popitem(last=False)
+
+    def _in_doubt(self) -> None:
+        """Ask about everybody, and tell again what others may not have heard: the way to them was gone, or is back."""
+        self._people.everything()
+        for user_id in self._changes:
+            self._hub.relay(presence_topic(user_id), CHANGED, b"")
 
     def _recheck(self, user_id: str) -> None:
         if user_id in self._told:
