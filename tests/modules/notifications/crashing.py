@@ -66,7 +66,7 @@ def house_of(
 ) -> House:
     """Return a house in which everybody can be reached, with this worker."""
     house = House(database, settings, Reachable(), clock, transports)
-    house.module.delivery_worker._snapshots._subscriptions = Everybody()
+    house.module.service._subscriptions = house.module.delivery_worker._snapshots._subscriptions = Everybody()
     house.module.delivery_worker.__class__ = worker
     return house
 

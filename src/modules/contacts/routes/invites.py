@@ -11,7 +11,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from kernel.auth import Principal
 from kernel.errors import ForbiddenError, malformed_field
 from kernel.http.access import USER, refuses, who
-from kernel.http.parameters import Cursor, Limit
+from kernel.http.parameters import ChannelInQuery, Cursor, Limit, uuid_or_none
 from kernel.text import UTF8
 from modules.contacts.errors import InviteClosedError, NotAdmittedError, RemindedTooOftenError
 from modules.contacts.events import Invite, InviteKind, InviteStatus
@@ -26,7 +26,6 @@ TAGS = ["Contacts"]
 InDirection = Annotated[Direction | None, QueryParameter(name="direction", description="Whose: `received` by default")]
 OfStatus = Annotated[InviteStatus | None, QueryParameter(name="status", description="Only these")]
 OfKind = Annotated[InviteKind | None, QueryParameter(description="Only these")]
-IntoChannel = Annotated[UUID | None, QueryParameter(description="Only those into this channel")]
 Text = Annotated[
     str | None,
     QueryParameter(
@@ -46,7 +45,7 @@ async def list_invites(  # noqa: PLR0913 - the filters of the contract
     direction: InDirection = None,
     invite_status: OfStatus = None,
     kind: OfKind = None,
-    channel_id: IntoChannel = None,
+    channel_id: ChannelInQuery = None,
     q: Text = None,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -57,7 +56,7 @@ async def list_invites(  # noqa: PLR0913 - the filters of the contract
     invitations are looked through for a page: it may hold few or none, and have a `next`.
     """
     asked = "pending" if direction is None and invite_status is None else invite_status
-    wanted = Filter(direction=direction or "received", status=asked, kind=kind, channel_id=channel_id)
+    wanted = Filter(direction=direction or "received", status=asked, kind=kind, channel_id=uuid_or_none(channel_id))
     return await listing.page(caller.id, wanted, text=q, limit=limit, cursor=cursor)
 
 
@@ -74,13 +73,13 @@ async def list_sent_invites(
     *,
     invite_status: OfStatus = None,
     kind: OfKind = None,
-    channel_id: IntoChannel = None,
+    channel_id: ChannelInQuery = None,
     q: Text = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> InvitePage:
     """As `?direction=sent`: of every status."""
-    wanted = Filter(direction="sent", status=invite_status, kind=kind, channel_id=channel_id)
+    wanted = Filter(direction="sent", status=invite_status, kind=kind, channel_id=uuid_or_none(channel_id))
     return await listing.page(caller.id, wanted, text=q, limit=limit, cursor=cursor)
 
 

@@ -1,7 +1,6 @@
 """Search over HTTP."""
 
 from typing import Annotated
-from uuid import UUID
 
 from litestar import get
 from litestar.di import NamedDependency
@@ -11,7 +10,7 @@ from litestar.params import QueryParameter
 from kernel.auth import Principal
 from kernel.errors import NotFoundError, TooManyRequestsError
 from kernel.http.access import USER, refuses, who
-from kernel.http.parameters import Cursor, Limit
+from kernel.http.parameters import ChannelInQuery, Cursor, Limit, uuid_or_none
 from kernel.text import NO_NUL
 from modules.messaging.schemas.base import CONTEXT_TYPE
 from modules.messaging.schemas.search import SearchPage
@@ -36,7 +35,7 @@ async def search_messages(
     q: Annotated[str, QueryParameter(min_length=1, max_length=MAX_QUERY_CHARS, pattern=NO_NUL, description=ABOUT_Q)],
     caller: NamedDependency[Principal],
     searching: NamedDependency[Searching],
-    channel_id: Annotated[UUID | None, QueryParameter(description="Only this channel")] = None,
+    channel_id: ChannelInQuery = None,
     context_type: Annotated[
         str | None, QueryParameter(pattern=CONTEXT_TYPE, description="Only channels of such contexts")
     ] = None,
@@ -45,7 +44,7 @@ async def search_messages(
 ) -> SearchPage:
     """As messages are now: revised ones by their last content, deleted ones not at all."""
     before = None if cursor is None else position_of(cursor)
-    return await searching.find(caller.id, q, Where(channel_id, context_type), before=before, limit=limit)
+    return await searching.find(caller.id, q, Where(uuid_or_none(channel_id), context_type), before=before, limit=limit)
 
 
 HANDLERS: list[HTTPRouteHandler] = [search_messages]
