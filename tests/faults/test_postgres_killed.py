@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.support.databases import Databases, execute
+from tests.support.databases import Databases, execute, standing_still
 from tests.support.log import damage, read
 from tests.support.promises import broken_promises
 from tests.support.servers import Server, running_server
@@ -140,17 +140,3 @@ async def recovered(dsn: str) -> None:
 def name_in(dsn: str) -> str:
     """Return the name of a DSN's database."""
     return urlsplit(dsn).path.removeprefix("/")
-
-
-@contextmanager
-def standing_still(postmaster: int) -> Iterator[None]:
-    """Stop every process of a PostgreSQL for a while."""
-    leader = psutil.Process(postmaster)
-    processes = [leader, *leader.children()]
-    for process in processes:
-        process.suspend()
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.resume()

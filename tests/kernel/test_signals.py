@@ -13,7 +13,7 @@ from kernel import signals
 from kernel.database import Database
 from kernel.embedded.place import PORT
 from kernel.signals import Signals, notify
-from tests.support.databases import execute
+from tests.support.databases import execute, standing_still
 from tests.support.instances import until
 from tests.support.partition import Partition, partition
 
@@ -157,17 +157,9 @@ async def test_a_backend_that_stands_still_is_replaced(dsn: str, database: Datab
 
 
 async def test_a_postgres_that_stands_still_is_noticed(dsn: str, database: Database, listener: Listener) -> None:
-    leader = psutil.Process(await listening(dsn)).parent()
-    assert leader is not None
-    processes = [leader, *leader.children()]
-    try:
-        for process in processes:
-            process.suspend()
+    with standing_still(psutil.Process(await listening(dsn)).ppid()):
         await until(lambda: not listener.signals.connected, FAR_TOO_LATE_S)
         assert listener.doubts == 0
-    finally:
-        for process in processes:
-            process.resume()
     await until(lambda: listener.doubts == 1)
     await understands(database, listener)
 
