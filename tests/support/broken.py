@@ -158,13 +158,17 @@ def tells_once(patch: Patch) -> None:
 
 def listens_late(patch: Patch) -> None:
     """Not broken: it takes a while until Redis has taken a subscription."""
-    subscribe = RedisBackplane.subscribe
+    subscribe, settled = RedisBackplane.subscribe, RedisBackplane.settled
 
     def late(self: RedisBackplane, topic: str) -> None:
         asyncio.get_running_loop().call_later(A_WHILE_S, subscribe, self, topic)
 
+    async def settled_late(self: RedisBackplane) -> None:
+        await asyncio.sleep(A_WHILE_S + A_MOMENT_S)
+        await settled(self)
+
     patch(RedisBackplane, "subscribe", late)
-    patch(RedisBackplane, "settled", lambda _: asyncio.sleep(A_WHILE_S + A_MOMENT_S))
+    patch(RedisBackplane, "settled", settled_late)
 
 
 def listens_late_and_tells_once(patch: Patch) -> None:

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -16,7 +17,7 @@ from kernel.settings import Settings
 from kernel.telemetry import logging
 from modules.notifications.domain.circuit import Circuit
 from modules.notifications.domain.delivery import Delivery
-from modules.notifications.store import circuits
+from modules.notifications.store import circuits, usage
 from tests.modules.notifications.conftest import Clock, House, a_house
 from tests.modules.notifications.crowd import crowd, houses, write_and_wait
 from tests.modules.notifications.world import World
@@ -88,14 +89,18 @@ async def test_without_the_lock_it_would_be_passed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The broken variant."""
-    read = circuits.read
+    read, used = circuits.read, usage.used
 
     async def unlocked(connection: Connection, transport: str, *, lock: bool) -> tuple[Circuit, object]:
-        found = await read(connection, transport, lock=False)
-        await asyncio.sleep(0.05 * lock)
+        return await read(connection, transport, lock=False)
+
+    async def slowly(*asked: Any) -> Any:
+        found = await used(*asked)
+        await asyncio.sleep(0.2)  # others read, too, before it is written
         return found
 
     monkeypatch.setattr(circuits, "read", unlocked)
+    monkeypatch.setattr(usage, "used", slowly)
     async with houses(dsn, settings, world, clock, twilio, count=4, sms_max_per_day=17) as each:
         await write_and_wait(each[0], world, clock, *crowd(world, 40))
         await at_the_cap(each)
