@@ -67,7 +67,8 @@ class Retelling:
         broadcast.on_late(self._listened_late)
 
     def start(self) -> None:
-        """Begin."""
+        """Begin, with noting a place: who comes first is told of what moves from then on."""
+        self._awake.set()
         self._task = asyncio.create_task(self._run(), name="retelling")
 
     async def stop(self) -> None:
@@ -115,6 +116,8 @@ class Retelling:
 
     async def _look(self) -> None:
         """Note where the history is, and tell what may not have been told up to there."""
+        if not self._places:
+            self._places.append(await self._place(back=False))
         await self._backplane.settled()
         connected = self._backplane.connected
         place = await self._place(back=connected)
