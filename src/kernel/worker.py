@@ -1,6 +1,7 @@
 """A task that works in rounds until it is stopped."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from contextlib import suppress
 
 import structlog
@@ -13,16 +14,16 @@ POLL_S = 1.0
 """What is due is found at the latest after this, also when nobody wakes the worker."""
 
 
-class Worker:
+class Worker(ABC):
     """Base of the workers here. One task a process; rounds never overlap."""
 
     def __init__(self) -> None:
         self._awake = asyncio.Event()
         self._stopping = False
 
+    @abstractmethod
     async def round(self) -> float:
         """Do what is due; return for how many seconds there is nothing to do (at most `POLL_S` are rested)."""
-        raise NotImplementedError
 
     def wake(self) -> None:
         """Begin the next round at once."""

@@ -9,6 +9,7 @@ Guarantees: the change, its line of the history and its event commit together, s
 lost and nothing is told twice. What somebody answered in time doesn't expire.
 """
 
+from abc import abstractmethod
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -59,10 +60,11 @@ class Sweep(Worker):
             tx.after_commit(lambda: INVITES_FALLEN_DUE.labels(self.what).inc(done))
         return done
 
+    @abstractmethod
     async def _change(
         self, tx: Transaction, invite_ids: Collection[UUID], names: Names, now: datetime
     ) -> Collection[StoredInvite]:
-        raise NotImplementedError
+        """Change invitations that are locked and still due; returns them."""
 
 
 class Expiry(Sweep):
